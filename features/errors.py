@@ -1,0 +1,112 @@
+"""Everything that can go wrong with features, placed on the way that data takes.
+
+    bundle ──► SpecError                       the bundle's author is at fault
+    caller ──► keys ──► InvalidKey             the caller is at fault
+    store  ──► StoreUnavailable                nobody answered, or not now
+           ──► StoreTimeout                    the read took longer than it may
+           ──► StoreDenied                     our identity was refused
+           ──► StoreAnswerInvalid              it answered, but nonsense
+    rows   ──► assembly ──► EntityNotFound     no row, and the policy is `fail`
+                        ──► FeatureAbsent      null or too old, and the policy is `fail`
+                        ──► FeatureUnread      its read failed, and the policy is `fail`
+    waiting anywhere    ──► DeadlineExceeded   the request's time is over
+
+Messages may hold names from the spec and positions. They never hold what a caller or a store sent: `SpecError` and
+`StoreFileError`, which are read by the operator only, are the exceptions.
+"""
+
+from typing import ClassVar
+
+
+class FeaturesError(Exception):
+    """Root of what this package raises on purpose."""
+
+
+class SpecError(FeaturesError):
+    """The serving spec cannot be used as written.
+
+    Attributes:
+        where: `file:line: path.to.key`, as far as known.
+        problem: What is wrong and what to write instead.
+    """
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.where = where
+        self.problem = problem
+
+
+class InvalidKey(FeaturesError):
+    """A value cannot be an entity key; the message says which values can."""
+
+
+class StoreError(FeaturesError):
+    """A read failed. Shared by everybody who waited for it, never cached."""
+
+    outcome: ClassVar[str] = "error"
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer, or said that it cannot now."""
+
+    outcome = "unavailable"
+
+
+class StoreTimeout(StoreError):
+    """The store did not answer within the time that a read may take."""
+
+    outcome = "timeout"
+
+
+class StoreDenied(StoreError):
+    """The store refused our identity; waiting does not help."""
+
+    outcome = "denied"
+
+
+class StoreAnswerInvalid(StoreError):
+    """The store's answer cannot be right: wrong type, wrong entity or malformed."""
+
+    outcome = "invalid"
+
+
+class StoreFileError(StoreUnavailable):
+    """The embedded store's file is missing, locked or not a database; the message names it, for the operator."""
+
+
+class DeadlineExceeded(FeaturesError):
+    """The request's deadline has passed."""
+
+
+class FeatureError(FeaturesError):
+    """One feature of one instance cannot be used, and the policy is `fail`.
+
+    Attributes:
+        feature: The feature's name in the spec.
+        view: The feature view it comes from.
+    """
+
+    def __init__(self, message: str, *, feature: str, view: str) -> None:
+        super().__init__(message)
+        self.feature = feature
+        self.view = view
+
+
+class EntityNotFound(FeatureError):
+    """The view holds no row for this entity."""
+
+
+class FeatureAbsent(FeatureError):
+    """The value is null, or older than it may be."""
+
+
+class FeatureUnread(FeatureError):
+    """The value could not be read.
+
+    Attributes:
+        cause: Why the read failed; decides the status of the answer.
+    """
+
+    def __init__(self, message: str, *, feature: str, view: str, cause: FeaturesError) -> None:
+        super().__init__(message, feature=feature, view=view)
+        self.cause = cause

@@ -1,0 +1,217 @@
+"""Feature values and the row that holds one view's values for one entity.
+
+A row is kept for as long as its view allows, a hundred thousand of them per view, and is read on every request. So
+it is compact (numbers packed as float64 in one `bytes`: 50 floats take 433 B instead of 1.6 kB as Python objects)
+and ready: `numbers` of many rows, joined, are the view's block of the model's matrix. The cache keeps exact values:
+integers, booleans and strings are held as they were read, beside their float64 form.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+Value = float | int | str | None  # bool is an int
+EntityKey = str | tuple[str, ...]  # one key, or the parts of a composite key in the entity's order
+
+
+class DType(StrEnum):
+    """Type of a feature or request field, as the spec spells it."""
+
+    FLOAT = "float"
+    INT = "int"
+    BOOL = "bool"
+    STRING = "string"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether values of this type have a place in the matrix of numbers."""
+        return self is not DType.STRING
+
+
+class Status(StrEnum):
+    """What the store said about a value (Feast's `FieldStatus`, plus ERROR for a read that failed)."""
+
+    PRESENT = "PRESENT"
+    NULL = "NULL"
+    NOT_FOUND = "NOT_FOUND"
+    OUTSIDE_MAX_AGE = "OUTSIDE_MAX_AGE"
+    ERROR = "ERROR"
+
+
+class Source(StrEnum):
+    """Where the value that was used came from; never merged with `Status`."""
+
+    STORE = "store"
+    CACHE = "cache"
+    STALE = "stale"
+    DEFAULT = "default"
+    MISSING = "missing"
+    REQUEST = "request"
+    DERIVED = "derived"
+
+
+class ValueMismatch(ValueError):
+    """A stored value does not fit the type that the spec declares for its column.
+
+    Attributes:
+        column: The column's name.
+        dtype: The declared type.
+    """
+
+    def __init__(self, column: str, dtype: DType) -> None:
+        super().__init__(f"column {column!r} does not hold a {dtype}")
+        self.column = column
+        self.dtype = dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a view that the model needs."""
+
+    name: str
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """One view's values for one entity key, as `RowLayout.pack` made it.
+
+    Attributes:
+        numbers: float64 of every numeric column in the layout's order, NaN for null; `8 * n_numeric` bytes.
+        exact: Values of the columns that are not floats, in the layout's order, None for null.
+        nulls: Bit i is set when column i is null.
+        event_time: Unix seconds of the oldest value, or None when any value is undated.
+        event_times: Unix seconds (or None) of each column in order; None when all equal `event_time`.
+    """
+
+    numbers: bytes
+    exact: tuple[int | str | None, ...]
+    nulls: int
+    event_time: float | None
+    event_times: tuple[float | None, ...] | None = None
+
+
+_NAN: Final = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """Which columns of a view the model needs and where a row keeps each of them.
+
+    Attributes:
+        columns: The columns in the order in which the spec first names them.
+    """
+
+    columns: tuple[Column, ...]
+    numeric: tuple[str, ...] = field(init=False)
+    _number_at: tuple[int, ...] = field(init=False, repr=False)
+    _exact_at: tuple[int, ...] = field(init=False, repr=False)
+    _struct: struct.Struct = field(init=False, repr=False, compare=False)
+    no_numbers: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        numeric = [column.name for column in self.columns if column.dtype.numeric]
+        exact = [column.name for column in self.columns if column.dtype is not DType.FLOAT]
+        put = object.__setattr__  # the dataclass is frozen; these follow from `columns`
+        put(self, "numeric", tuple(numeric))
+        put(self, "_number_at", tuple(_position(c.name, numeric) for c in self.columns))
+        put(self, "_exact_at", tuple(_position(c.name, exact) for c in self.columns))
+        put(self, "_struct", struct.Struct(f"={len(numeric)}d"))
+        put(self, "no_numbers", self._struct.pack(*[_NAN] * len(numeric)))
+
+    def __reduce__(self) -> tuple[type["RowLayout"], tuple[tuple[Column, ...]]]:
+        """`struct.Struct` cannot be pickled; the columns say it all."""
+        return RowLayout, (self.columns,)
+
+    def number_position(self, column: int) -> int:
+        """Position of column number `column` among `FeatureRow.numbers`; -1 for a string column."""
+        return self._number_at[column]
+
+    def pack(
+        self,
+        values: Mapping[str, Value],
+        event_time: float | None,
+        event_times: Mapping[str, float | None] | None = None,
+    ) -> FeatureRow:
+        """Makes a row of what a store returned; columns that are not in the layout are dropped.
+
+        Args:
+            values: Column name to value; None and an absent name both mean null.
+            event_time: When the values came to be, Unix seconds; None if the store does not say.
+            event_times: Event times of single columns that differ from `event_time`.
+
+        Raises:
+            ValueMismatch: A value does not fit its column's type.
+        """
+        numbers: list[float] = []
+        exact: list[int | str | None] = []
+        nulls = 0
+        for position, column in enumerate(self.columns):
+            value = as_dtype(values.get(column.name), column)
+            if value is None:
+                nulls |= 1 << position
+            if column.dtype is not DType.FLOAT:
+                exact.append(value)  # type: ignore[arg-type]  # as_dtype gives floats to FLOAT columns only
+            if column.dtype.numeric:
+                numbers.append(_NAN if value is None else float(value))
+        times = None
+        if event_times:
+            times = tuple(event_times.get(column.name, event_time) for column in self.columns)
+            event_time = None if None in times else min(times)  # type: ignore[type-var]  # no None left
+        return FeatureRow(self._struct.pack(*numbers), tuple(exact), nulls, event_time, times)
+
+    def value(self, row: FeatureRow, column: int) -> Value:
+        """The exact value of column number `column`; None for null."""
+        if row.nulls >> column & 1:
+            return None
+        if self.columns[column].dtype is DType.FLOAT:
+            (number,) = struct.unpack_from("=d", row.numbers, 8 * self._number_at[column])
+            return float(number)
+        return row.exact[self._exact_at[column]]
+
+    def event_time(self, row: FeatureRow, column: int) -> float | None:
+        """Unix seconds at which the value of column number `column` came to be, if the store says."""
+        return row.event_time if row.event_times is None else row.event_times[column]
+
+
+def as_dtype(value: object, column: Column) -> Value:
+    """`value` as a value of `column`'s type, or None for null.
+
+    Widening is allowed (bool and int to float, int to string, which is how CatBoost spells an integer category);
+    nothing else is: a float never becomes a category. NaN is how columnar files spell null.
+
+    Raises:
+        ValueMismatch: The value is of another type, infinite, or beyond what float64 or int64 holds.
+    """
+    if value is None or value != value:  # noqa: PLR0124  # only NaN differs from itself
+        return None
+    match column.dtype:
+        case DType.FLOAT if isinstance(value, (float, int)):
+            return _finite(value, column)
+        case DType.INT if isinstance(value, int) and not isinstance(value, bool):
+            if -(2**63) <= value < 2**63:
+                return value
+        case DType.BOOL if isinstance(value, bool):
+            return value
+        case DType.STRING if isinstance(value, str):
+            return value
+        case DType.STRING if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+    raise ValueMismatch(column.name, column.dtype)
+
+
+def _finite(value: float, column: Column) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueMismatch(column.name, column.dtype) from None
+    if math.isinf(number):
+        raise ValueMismatch(column.name, column.dtype)
+    return number
+
+
+def _position(name: str, names: list[str]) -> int:
+    return names.index(name) if name in names else -1
