@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.values import FLOAT32_MAX
+
 Array = NDArray[np.float64]
 
 
@@ -35,14 +37,14 @@ class Transform:
     function: Callable[..., Array]
 
     def __call__(self, *inputs: Array) -> Array:
-        """The derived values, shape `(n_rows,)`; whatever is not finite becomes NaN.
+        """The derived values, shape `(n_rows,)`; what float32 cannot hold becomes NaN.
 
         Args:
             inputs: `arity` arrays of float64, each of shape `(n_rows,)`.
         """
         with np.errstate(all="ignore"):  # undefined results are what NaN is for
             result = np.asarray(self.function(*inputs), dtype=np.float64)
-        return np.where(np.isfinite(result), result, np.nan)
+            return np.where(np.abs(result) <= FLOAT32_MAX, result, np.nan)  # false for NaN and infinity too
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:

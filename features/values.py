@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from features.errors import FeaturesError
+
 Value = float | int | str | None  # bool is an int
+FLOAT32_MAX: Final = 3.4028234663852886e38  # the matrix holds float32; what lies beyond would become infinite there
+
 EntityKey = str | tuple[str, ...]  # one key, or the parts of a composite key in the entity's order
 
 
@@ -92,6 +96,25 @@ class FeatureRow:
     nulls: int
     event_time: float | None
     event_times: tuple[float | None, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What is known of one key of one view, for one request.
+
+    Attributes:
+        row: The row; None when there is none, or when it could not be read.
+        source: STORE, CACHE or STALE.
+        cached_s: Seconds since the read began.
+        degraded: Served beyond stale-while-revalidate, because the store fails.
+        error: Why the row could not be read; None when the store did answer.
+    """
+
+    row: FeatureRow | None
+    source: Source = Source.STORE
+    cached_s: float = 0.0
+    degraded: bool = False
+    error: FeaturesError | None = None
 
 
 _NAN: Final = math.nan
@@ -184,7 +207,7 @@ def as_dtype(value: object, column: Column) -> Value:
     nothing else is: a float never becomes a category. NaN is how columnar files spell null.
 
     Raises:
-        ValueMismatch: The value is of another type, infinite, or beyond what float64 or int64 holds.
+        ValueMismatch: The value is of another type, infinite, or beyond what float32 or int64 holds.
     """
     if value is None or value != value:  # noqa: PLR0124  # only NaN differs from itself
         return None
@@ -208,7 +231,7 @@ def _finite(value: float, column: Column) -> float:
         number = float(value)
     except OverflowError:
         raise ValueMismatch(column.name, column.dtype) from None
-    if math.isinf(number):
+    if abs(number) > FLOAT32_MAX:
         raise ValueMismatch(column.name, column.dtype)
     return number
 

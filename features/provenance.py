@@ -1,0 +1,81 @@
+"""The story of each value that was used: what the store said, where it came from, how old it is. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from features.assembly import Assembly
+from features.spec import DerivedFeature, RequestFeature, Spec, StoredFeature
+from features.values import DType, Source, Status, Value
+
+_FROM_BEST_TO_WORST: Final = (Status.PRESENT, Status.NULL, Status.OUTSIDE_MAX_AGE, Status.NOT_FOUND, Status.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class UsedValue:
+    """One feature of one instance as the model saw it.
+
+    Attributes:
+        value: The value; None where the model was told "missing".
+        status: What the store said.
+        source: Where the value came from.
+        age_s: Seconds since the event time of what the store holds; None if it gives none.
+        cached_s: Seconds since the read that brought it; None where no read did.
+    """
+
+    value: Value
+    status: Status
+    source: Source
+    age_s: float | None = None
+    cached_s: float | None = None
+
+
+def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
+    """Every feature of instance number `index`, by name, in the model's order."""
+    used: dict[int, UsedValue] = {}
+    for at, feature in enumerate(spec.features):
+        if isinstance(feature, StoredFeature):
+            used[at] = _stored(spec, assembly, index, at, feature)
+        elif isinstance(feature, RequestFeature):
+            sent = assembly.instances[index].fields[feature.field]
+            used[at] = UsedValue(_shown(sent, feature.dtype), Status.PRESENT, Source.REQUEST)
+    for at in spec.derivation_order:
+        used[at] = _derived(spec, assembly, index, at, used)
+    return {feature.name: used[at] for at, feature in enumerate(spec.features)}
+
+
+def _stored(spec: Spec, assembly: Assembly, index: int, at: int, feature: StoredFeature) -> UsedValue:
+    one = assembly.retrieved[feature.view][index]
+    layout = spec.views[feature.view].layout
+    age_s = cached_s = None
+    if one.error is None:
+        cached_s = one.cached_s
+    if one.row is not None:
+        event_time = layout.event_time(one.row, feature.column)
+        # an event time in the future is a clock that runs ahead, not a value from the future
+        age_s = None if event_time is None else max(0.0, assembly.wall - event_time)
+    substitute = assembly.substitutes.get((index, at))
+    if substitute is not None:
+        return UsedValue(substitute.value, substitute.status, substitute.source, age_s, cached_s)
+    value = None if one.row is None else layout.value(one.row, feature.column)
+    return UsedValue(value, Status.PRESENT, one.source, age_s, cached_s)
+
+
+def _derived(spec: Spec, assembly: Assembly, index: int, at: int, used: dict[int, UsedValue]) -> UsedValue:
+    feature = spec.features[at]
+    assert isinstance(feature, DerivedFeature)  # noqa: S101  # `derivation_order` holds no other; for the type checker
+    number = float(assembly.numeric[index, assembly.columns[at]])
+    value = None if np.isnan(number) else number
+    statuses = [used[position].status for position in feature.inputs]
+    if value is None:
+        statuses.append(Status.NULL)  # a division by zero has present inputs and yet no value
+    return UsedValue(value, max(statuses, key=_FROM_BEST_TO_WORST.index), Source.DERIVED)
+
+
+def _shown(value: Value, dtype: DType) -> Value:
+    """A request's float as the shortest decimal that rounds to the same float32: 12.34, not 12.34000015258789.
+
+    Sent again, it gives the same score.
+    """
+    return float(str(np.float32(value))) if dtype is DType.FLOAT and value is not None else value

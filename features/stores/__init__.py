@@ -1,0 +1,1 @@
+"""Online stores: where the current feature rows are read from, all behind `base.OnlineStore`."""
