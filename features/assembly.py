@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from features.errors import EntityNotFound, FeatureAbsent, FeatureError, FeaturesError, FeatureUnread, SpecError
 from features.freshness import Bounds, oldest_event, too_old
 from features.planning import Instance
-from features.spec import Action, DerivedFeature, FeatureView, RequestFeature, Spec, StoredFeature
-from features.values import Retrieved, Source, Status, Value
+from features.spec import Action, DerivedFeature, Feature, FeatureView, RequestFeature, Spec, StoredFeature
+from features.values import DType, Retrieved, Source, Status, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Assembly:
 
     @property
     def numeric32(self) -> NDArray[np.float32]:
-        """The numbers as the model takes them, float32 and C-contiguous."""
-        return self.numeric.astype(np.float32)
+        """The numbers as the model takes them: float32, column after column."""
+        return self.numeric.astype(np.float32, order="F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,11 @@ class Assembler:
             categorical: Positions of the features that the model takes as categories.
 
         Raises:
-            SpecError: A feature is derived from a category.
+            SpecError: A feature is derived from a category, or its type has no place where the model wants it.
         """
         self._spec = spec
+        for at, feature in enumerate(spec.features):
+            _check_place(feature, category=at in categorical)
         numeric = [at for at in range(len(spec.features)) if at not in categorical]
         self._numeric_at: dict[int, int] = {feature: column for column, feature in enumerate(numeric)}
         self._categorical = tuple(sorted(categorical))
@@ -178,7 +180,7 @@ class Assembler:
             return
         nothing = plan.view.layout.no_numbers
         packed = b"".join([one.row.numbers if one.row is not None else nothing for one in rows])
-        block = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), -1)
+        block = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), len(plan.view.layout.numeric))
         result.numeric[:, plan.targets] = block[:, plan.sources]
 
     def _look_closely(
@@ -221,6 +223,13 @@ class Assembler:
         else:
             value = None  # the instance has failed; its vector means nothing
         return feature.missing_category if value is None else str(value)
+
+
+def _check_place(feature: Feature, *, category: bool) -> None:
+    if not category and not feature.dtype.numeric:
+        raise SpecError(f"feature {feature.name}", "is text, but the model takes it as a number")
+    if category and feature.dtype is DType.FLOAT and not isinstance(feature, DerivedFeature):
+        raise SpecError(f"feature {feature.name}", "is a float, but the model takes it as a category")
 
 
 def _substitute(feature: StoredFeature, status: Status, action: Action) -> Substitute:

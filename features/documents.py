@@ -77,7 +77,11 @@ class Node:
         """
         if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
             raise self.error("must be a number")
-        if not math.isfinite(self.value):
+        try:
+            finite = math.isfinite(self.value)
+        except OverflowError:  # an integer that no float can hold
+            finite = False
+        if not finite:
             raise self.error("must be a finite number")
         return self.value
 
@@ -162,5 +166,5 @@ def _node(found: yaml.Node, path: str, file: str) -> Node:
     loader = yaml.SafeLoader("")
     try:
         return Node(loader.construct_object(found), line, path, file)
-    except (yaml.YAMLError, ValueError) as error:
-        raise SpecError(f"{file}:{line}: {path}", "is not plain data") from error
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # what PyYAML lets out of `!!bool maybe`
+        raise SpecError(f"{file}:{line}: {path or 'the document'}", "is not plain data") from error

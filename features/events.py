@@ -51,7 +51,7 @@ class StoreRead(Event):
         view: Name of the feature view.
         keys: How many distinct keys it asked for.
         duration_s: How long it took.
-        outcome: `ok`, or the `outcome` of the `StoreError` that ended it.
+        outcome: `ok`, the `outcome` of the `StoreError` that ended it, or `cancelled` when the service was closed.
     """
 
     view: str

@@ -25,6 +25,7 @@ from features.values import EntityKey
 MAX_KEY_LENGTH: Final = 4076
 """Characters. Source: Vertex AI Feature Store's limit on an entity ID."""
 
+_TOO_LONG: Final = 10**MAX_KEY_LENGTH  # Python refuses to spell much longer integers out at all
 _EXACT_FLOAT: Final = 2.0**53  # from here on a float no longer tells which integer was meant
 _CANONICAL_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 
@@ -62,6 +63,8 @@ def make_key_text(value: object, part: KeyPart) -> str:
     if isinstance(value, bool):
         raise InvalidKey(f"{part.name!r} must be a string or an integer, not true or false")
     if isinstance(value, int):
+        if abs(value) >= _TOO_LONG:
+            raise InvalidKey(f"{part.name!r} must be at most {MAX_KEY_LENGTH} characters long")
         return _checked_text(str(value), part)
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
         return str(int(value))

@@ -182,12 +182,15 @@ class _ViewRetrieval:
 
     async def _fetch(self, keys: Sequence[EntityKey], began_at: float) -> Mapping[EntityKey, _Answer]:
         """One read of the store; remembers what it brings."""
-        outcome = "cancelled"
+        outcome = StoreError.outcome
         try:
             answers = await self._read(keys, Deadline(began_at + self._read_timeout_s, self._clock))
             outcome = "ok"
         except StoreError as error:
             outcome = error.outcome
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
             raise
         finally:
             took_s = self._clock.monotonic() - began_at
@@ -195,7 +198,8 @@ class _ViewRetrieval:
         return {key: self._remember(key, answers, began_at) for key in keys}
 
     async def _read(self, keys: Sequence[EntityKey], deadline: Deadline) -> Mapping[EntityKey, ReadAnswer]:
-        reading = asyncio.ensure_future(_as_coroutine(self._store, self._view, keys, deadline))
+        reading = asyncio.create_task(self._store.read(self._view, keys, deadline))
+        reading.add_done_callback(_take_note)
         try:
             await self._clock.wait((reading,), deadline.at)
             if reading.done():
@@ -218,10 +222,10 @@ class _ViewRetrieval:
 _LEFT_OUT: Final = StoreAnswerInvalid("the store's answer leaves a key out")
 
 
-async def _as_coroutine(
-    store: OnlineStore, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline
-) -> Mapping[EntityKey, ReadAnswer]:
-    return await store.read(view, keys, deadline)
+def _take_note(reading: "asyncio.Task[Mapping[EntityKey, ReadAnswer]]") -> None:
+    """A read that nobody waits for any more may fail in silence."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _failure(flight: Flight[EntityKey, _Answer]) -> FeaturesError | None:

@@ -80,7 +80,7 @@ def parse_serving_yaml(data: bytes, file: str, transforms: Mapping[str, Transfor
     _distinct_inputs(entities, fields, top)
     category = top["missing_category"].text() if "missing_category" in top else MISSING_CATEGORY
     features = _features(top["features"], views, fields, transforms, category)
-    _all_used(entities, views)
+    _all_used(entities, top["entities"], views)
     file_name, digest = _model(top.get("model"))
     spec = Spec(
         name=top["name"].text(),
@@ -116,7 +116,7 @@ def _model(node: Node | None) -> tuple[str, str | None]:
     digest = members["sha256"].text() if "sha256" in members else None
     if digest is not None and not re.fullmatch(r"(sha256:)?[0-9a-f]{64}", digest):
         raise members["sha256"].error("must be 64 hexadecimal digits; `sha256sum model.cbm` prints them")
-    return file, digest
+    return file, digest.removeprefix("sha256:") if digest else None
 
 
 def _entity(name: str, node: Node) -> Entity:
@@ -333,11 +333,10 @@ def _check_derivations(features: tuple[Feature, ...], members: list[dict[str, No
         raise members[0]["name"].error(f"features are computed from each other: {error}") from error
 
 
-def _all_used(entities: Mapping[str, Entity], views: Mapping[str, _View]) -> None:
+def _all_used(entities: Mapping[str, Entity], node: Node, views: Mapping[str, _View]) -> None:
     for name, view in views.items():
         if not view.columns:
             raise view.node.error(f"no feature comes from the view {name!r}; remove it")
     for entity in entities.values():
         if all(view.entity is not entity for view in views.values()):
-            first = next(iter(views.values())).node
-            raise first.error(f"no view belongs to the entity {entity.name!r}; remove the entity")
+            raise node.members()[entity.name].error(f"no view belongs to the entity {entity.name!r}; remove it")

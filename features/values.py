@@ -182,8 +182,9 @@ class RowLayout:
                 numbers.append(_NAN if value is None else float(value))
         times = None
         if event_times:
-            times = tuple(event_times.get(column.name, event_time) for column in self.columns)
-            event_time = None if None in times else min(times)  # type: ignore[type-var]  # no None left
+            each = tuple(event_times.get(column.name, event_time) for column in self.columns)
+            event_time = None if None in each else min(each, default=event_time)  # type: ignore[type-var]  # no None left
+            times = each if any(one != event_time for one in each) else None
         return FeatureRow(self._struct.pack(*numbers), tuple(exact), nulls, event_time, times)
 
     def value(self, row: FeatureRow, column: int) -> Value:

@@ -8,8 +8,8 @@ Source: golang.org/x/sync/singleflight, extended by batches and by the two condi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 from features.clock import Clock
 
@@ -62,7 +62,7 @@ class SingleFlight(Generic[K, V]):
         return flight
 
     def launch(
-        self, keys: Iterable[K], call: Callable[[float], Awaitable[Mapping[K, V]]], time_s: float
+        self, keys: Iterable[K], call: Callable[[float], Coroutine[Any, Any, Mapping[K, V]]], time_s: float
     ) -> Flight[K, V]:
         """Begins a flight for `keys`; later requests for them find it.
 
@@ -72,7 +72,7 @@ class SingleFlight(Generic[K, V]):
             time_s: The flight's own time, which `call` has to keep.
         """
         began_at = self._clock.monotonic()
-        task: asyncio.Task[Mapping[K, V]] = asyncio.ensure_future(_as_coroutine(call(began_at)))
+        task = asyncio.create_task(call(began_at))
         flight = Flight(began_at, began_at + time_s, task)
         named = tuple(keys)
         for key in named:
@@ -94,7 +94,3 @@ class SingleFlight(Generic[K, V]):
         for key in keys:
             if self._flights.get(key) is flight:
                 del self._flights[key]
-
-
-async def _as_coroutine(call: Awaitable[Mapping[K, V]]) -> Mapping[K, V]:
-    return await call

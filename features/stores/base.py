@@ -4,12 +4,13 @@ One contract suite (`tests/contracts/`) runs against every store.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from features.deadline import Deadline
 from features.errors import StoreError
 from features.spec import FeatureView
-from features.values import EntityKey, FeatureRow
+from features.values import DType, EntityKey, FeatureRow
 
 ReadAnswer = FeatureRow | StoreError | None
 """What a read says about one key: its row, why it could not be had, or None for "there is no row"."""
@@ -46,4 +47,38 @@ class OnlineStore(Protocol):
 
     async def aclose(self) -> None:
         """Gives connections and threads back; reads under way may fail."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredView:
+    """A view as a store declares it.
+
+    Attributes:
+        keys: Names of the key columns, in order.
+        columns: Column name to type.
+    """
+
+    keys: tuple[str, ...]
+    columns: Mapping[str, DType]
+
+
+@runtime_checkable
+class DescribedStore(Protocol):
+    """A store that also tells what it holds, so that a spec can be checked against it before a request is."""
+
+    async def views(self) -> dict[str, StoredView]:
+        """The views that it holds, by name.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        ...
+
+    async def example_key(self, view: str) -> str | None:
+        """The text of some key that the view holds a row for; None if it holds none.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
         ...

@@ -14,16 +14,23 @@ from typing import Final, TypeVar
 import orjson
 
 from features.deadline import Deadline
-from features.errors import StoreAnswerInvalid
+from features.errors import StoreAnswerInvalid, StoreFileError
 from features.spec import FeatureView
-from features.stores.base import ReadAnswer
-from features.stores.sqlite_file import StoredView, connect_read_only, describe, encode_key, file_error
+from features.stores.base import ReadAnswer, StoredView
+from features.stores.sqlite_file import (
+    connect_read_only,
+    describe,
+    encode_key,
+    file_error,
+    log_holds_writes,
+)
 from features.values import EntityKey, RowLayout, ValueMismatch
 
 _T = TypeVar("_T")
 
 _ONE: Final = "SELECT key, row FROM rows WHERE view = ? AND key = ?"
 _MANY: Final = "SELECT key, row FROM rows WHERE view = ? AND key IN (SELECT value FROM json_each(?))"
+_DAMAGED: Final = StoreAnswerInvalid("a stored row is damaged")
 
 
 class SqliteStore:
@@ -61,12 +68,12 @@ class SqliteStore:
         return await self._run(self._read, view.name, view.layout, keys)
 
     async def views(self) -> dict[str, StoredView]:
-        """The views that the file declares, by name.
-
-        Raises:
-            StoreFileError: The file cannot be read.
-        """
+        """See `DescribedStore.views`."""
         return await self._run(self._views)
+
+    async def example_key(self, view: str) -> str | None:
+        """See `DescribedStore.example_key`."""
+        return await self._run(self._example_key, view)
 
     async def aclose(self) -> None:
         """See `OnlineStore.aclose`."""
@@ -81,12 +88,16 @@ class SqliteStore:
     def _current_connection(self) -> sqlite3.Connection:
         try:
             found = self._path.stat()
+            identity = (found.st_dev, found.st_ino)
         except OSError:
+            identity = None  # gone or out of reach: connecting says in words which
+        if self._connection is None or identity is None or identity != self._identity:
             self._close()
-            return connect_read_only(self._path)  # says in words that the file is gone
-        identity = (found.st_dev, found.st_ino)
-        if self._connection is None or identity != self._identity:
-            self._close()
+            if None not in (identity, self._identity) and identity != self._identity and log_holds_writes(self._path):
+                raise StoreFileError(  # sqlite would read the old file's log into the new file
+                    f"the store's file {self._path} was replaced beside the log of the old one; remove "
+                    f"{self._path.name}-wal and {self._path.name}-shm while nobody writes"
+                )
             self._connection = connect_read_only(self._path)
             self._identity = identity
         return self._connection
@@ -101,6 +112,14 @@ class SqliteStore:
             return describe(self._current_connection())
         except sqlite3.Error as error:
             raise file_error(self._path, error) from error
+
+    def _example_key(self, view: str) -> str | None:
+        try:
+            found = self._current_connection().execute("SELECT min(key) FROM rows WHERE view = ?", (view,))
+            key: str | None = found.fetchone()[0]
+        except sqlite3.Error as error:
+            raise file_error(self._path, error) from error
+        return key
 
     def _read(self, view: str, layout: RowLayout, keys: Sequence[EntityKey]) -> dict[EntityKey, ReadAnswer]:
         answers: dict[EntityKey, ReadAnswer] = dict.fromkeys(keys)
@@ -123,8 +142,12 @@ def decode_row(record: bytes, layout: RowLayout) -> ReadAnswer:
     """The stored record as a row of `layout`, or why it cannot be one."""
     try:
         row = orjson.loads(record)
-        return layout.pack(row["values"], row.get("event_time"), row.get("event_times"))
+        event_time, event_times = row.get("event_time"), row.get("event_times") or {}
+        moments = (event_time, *event_times.values())
+        if not all(moment is None or isinstance(moment, (int, float)) for moment in moments):
+            return _DAMAGED
+        return layout.pack(row["values"], event_time, event_times)
     except ValueMismatch as error:
         return StoreAnswerInvalid(str(error))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return StoreAnswerInvalid("a stored row is damaged")
+        return _DAMAGED

@@ -11,7 +11,6 @@ that reads back to the same 64 bits), takes a new column without a migration, an
 """
 
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,33 +19,22 @@ from typing import Any, Final, Self
 
 import orjson
 
+from features.clock import Clock, SystemClock
 from features.errors import StoreFileError
+from features.stores.base import StoredView
 from features.values import Column, DType, EntityKey, Value, as_dtype
 
 _APPLICATION_ID: Final = 0x4B53_4652  # "KSFR"; lets `file` and us tell our databases from others
 _VERSION: Final = 1
-_SCHEMA: Final = f"""
-CREATE TABLE views (name TEXT PRIMARY KEY, keys TEXT NOT NULL, columns TEXT NOT NULL) STRICT;
-CREATE TABLE rows (
-    view TEXT NOT NULL, key TEXT NOT NULL, row BLOB NOT NULL, PRIMARY KEY (view, key)
-) STRICT, WITHOUT ROWID;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-"""
+_SCHEMA: Final = (
+    "CREATE TABLE views (name TEXT PRIMARY KEY, keys TEXT NOT NULL, columns TEXT NOT NULL) STRICT",
+    """CREATE TABLE rows (
+        view TEXT NOT NULL, key TEXT NOT NULL, row BLOB NOT NULL, PRIMARY KEY (view, key)
+    ) STRICT, WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_VERSION}",
+)
 _BUSY_TIMEOUT_S: Final = 5.0  # a writer waits for another writer, as a person would
-
-
-@dataclass(frozen=True, slots=True)
-class StoredView:
-    """A view as the file declares it.
-
-    Attributes:
-        keys: Names of the key columns, in order.
-        columns: Column name to type.
-    """
-
-    keys: tuple[str, ...]
-    columns: Mapping[str, DType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +65,31 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     Raises:
         StoreFileError: The file is missing, locked, not a database, or not one of ours.
     """
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise StoreFileError(f"the store's file {path} is out of reach: {error.strerror}") from error
+    if not there:
         raise StoreFileError(
             f"the store's file {path} does not exist; "
             "`keyscore demo` or `keyscore load VIEW FILE` makes one, KEYSCORE_SQLITE_PATH names another"
         )
-    connection = None
     try:
-        connection = _connect(path, "mode=ro", timeout_s=0.5)
-        _check_ours(connection, path)
+        return _connect_to_ours(path, "mode=ro", timeout_s=0.5)
     except sqlite3.OperationalError as error:
-        if connection is not None:
-            connection.close()
         if "unable to open" not in str(error) and "readonly" not in str(error):
             raise file_error(path, error) from error
         return _connect_immutable(path)
     except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
         raise file_error(path, error) from error
-    return connection
+
+
+def log_holds_writes(path: Path) -> bool:
+    """Whether beside the file lies a log with writes that are not merged into it."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def file_error(path: Path, error: sqlite3.Error) -> StoreFileError:
@@ -129,10 +122,11 @@ class SqliteWriter:
     Readers see all of it or nothing, also after a kill. Makes the file and its folder if need be.
     """
 
-    __slots__ = ("_connection", "_path")
+    __slots__ = ("_clock", "_connection", "_path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path
+        self._clock = clock or SystemClock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _connect(path, "mode=rwc", timeout_s=_BUSY_TIMEOUT_S)
@@ -143,12 +137,14 @@ class SqliteWriter:
 
     def __enter__(self) -> Self:
         try:
+            if not self._empty():
+                _check_ours(self._connection, self._path)  # before anything is changed: it may be somebody else's
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                self._connection.executescript(_SCHEMA)
-            _check_ours(self._connection, self._path)
             self._connection.execute("BEGIN IMMEDIATE")
+            if self._empty():
+                for statement in _SCHEMA:
+                    self._connection.execute(statement)
         except sqlite3.Error as error:
             self._connection.close()
             raise file_error(self._path, error) from error
@@ -162,10 +158,16 @@ class SqliteWriter:
     ) -> None:
         try:
             self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+            # Merged at once, so that the file is whole by itself: a log left behind, because a reader is attached,
+            # would be read into whatever file is moved to this place next.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as failure:
             raise file_error(self._path, failure) from failure
         finally:
             self._connection.close()
+
+    def _empty(self) -> bool:
+        return not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
     def views(self) -> dict[str, StoredView]:
         """The views that the file holds now, by name."""
@@ -217,10 +219,10 @@ class SqliteWriter:
             ValueMismatch: A value does not fit its column's type.
             StoreFileError: The file cannot be written.
         """
-        columns = self.views()[view].columns
-        typed = {name: as_dtype(value, Column(name, columns[name])) for name, value in values.items()}
-        moment = time.time() if event_time is None else event_time
+        moment = self._clock.wall() if event_time is None else event_time
         try:
+            columns = self.views()[view].columns
+            typed = {name: as_dtype(value, Column(name, columns[name])) for name, value in values.items()}
             found = self._connection.execute(
                 "SELECT row FROM rows WHERE view = ? AND key = ?", (view, encode_key(key))
             ).fetchone()
@@ -261,17 +263,24 @@ def _connect_immutable(path: Path) -> sqlite3.Connection:
     That declaration makes sqlite ignore the log, so it is only right where the log holds nothing.
     Source: https://www.sqlite.org/wal.html#read_only_databases
     """
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size:
+    if log_holds_writes(path):
         raise StoreFileError(
             f"the store's file {path} lies in a read-only folder beside a log with unmerged writes; "
-            "open it once where it can be written (`keyscore check` does), then copy it again"
+            "write to it once where it can be written (`keyscore put` does), then copy it again"
         )
     try:
-        connection = _connect(path, "immutable=1", timeout_s=0.0)
-        _check_ours(connection, path)
+        return _connect_to_ours(path, "immutable=1", timeout_s=0.0)
     except sqlite3.Error as error:
         raise file_error(path, error) from error
+
+
+def _connect_to_ours(path: Path, mode: str, *, timeout_s: float) -> sqlite3.Connection:
+    connection = _connect(path, mode, timeout_s=timeout_s)
+    try:
+        _check_ours(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

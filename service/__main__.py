@@ -1,0 +1,98 @@
+"""`python -m service`: loads the bundle, proves it, opens the port, serves. What the container runs.
+
+The port opens after the bundle has loaded and scored its golden lines, so a platform that takes an open port for
+readiness sends nothing too early. What goes wrong before that is one line and exit code 1.
+"""
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+import uvicorn
+import uvloop
+
+from service.app import create_app
+from service.banner import banner
+from service.errors import StartError
+from service.settings import Platform, Settings, listen_port, read_settings
+from service.wiring import running_service
+
+log = logging.getLogger("keyscore")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when its port is open."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        await self._started()
+
+
+async def serve(settings: Settings, platform: Platform) -> None:
+    """Serves until a signal says stop.
+
+    Raises:
+        StartError: The service cannot start.
+    """
+    with _bound_socket(settings.host, listen_port(settings, platform)) as listening:
+        async with running_service(settings, platform) as service:
+
+            async def greet() -> None:
+                if not platform.managed:
+                    sys.stdout.write(await banner(service, listening.getsockname()[1]))
+                    sys.stdout.flush()
+
+            config = uvicorn.Config(
+                create_app(service),
+                http="httptools",
+                ws="none",
+                lifespan="off",  # the service has started already
+                access_log=False,
+                server_header=False,
+                log_config=None,
+            )
+            gc.collect()
+            gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again
+            await _Server(config, greet).serve([listening])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the server; returns the process's exit code."""
+    # Everything goes to stdout: Vertex AI records what comes on stderr as errors.
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings, platform = read_settings(sys.argv[1:] if arguments is None else arguments)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, platform))
+    except StartError as error:
+        sys.stdout.write(f"keyscore cannot start: {error}\n")
+        return 1
+    return 0
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that holds the port but does not listen yet: who connects before the service is ready is refused.
+
+    Raises:
+        StartError: The address cannot be had.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port} ({error.strerror}); set PORT to a free port") from error
+    return bound
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The routes: what is HTTP about a request, then delegate."""
+
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from service.health import JSON
+from service.metadata import describe_bundle
+from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_for
+from service.receiving import receive_body
+from service.telemetry import METRICS_MEDIA_TYPE
+from service.wiring import Service
+
+
+async def predict(request: Request) -> Response:
+    """Scores for keys: one list per instance, in order. Classes are in the model's order; see `/metadata`."""
+    return await _answer(request, detailed=False)
+
+
+async def predict_detailed(request: Request) -> Response:
+    """Scores for keys with their whole story: class, model, and every value with its status, source and age."""
+    return await _answer(request, detailed=True)
+
+
+async def metadata(request: Request) -> Response:
+    """What is being served: bundle, keys, request fields, views, features and limits."""
+    service: Service = request.app.state.service
+    return JSON(describe_bundle(service.bundle, service.settings))
+
+
+async def metrics(request: Request) -> Response:
+    """Counters and histograms in Prometheus' text format."""
+    service: Service = request.app.state.service
+    return Response(service.metrics.text(), media_type=METRICS_MEDIA_TYPE)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """The problem document of an error that was raised on purpose."""
+    problem = _http_problem(error) if isinstance(error, HTTPException) else problem_for(error)
+    headers = dict(getattr(error, "headers", None) or {}) | problem.headers()
+    return Response(problem.body(request.state.request_id), problem.type.status, headers)
+
+
+async def _answer(request: Request, *, detailed: bool) -> Response:
+    service: Service = request.app.state.service
+    with service.pipeline.admit() as permit:
+        body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
+        answer = await service.pipeline.answer(body, permit, detailed=detailed)
+    return Response(answer.body, headers=answer.headers(), media_type="application/json")
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    if error.status_code == METHOD_NOT_ALLOWED.status:
+        return Problem(METHOD_NOT_ALLOWED, "prediction routes take POST, the others GET")
+    return Problem(NOT_FOUND, "the paths are /predict, /predict/detailed, /livez, /readyz, /metadata, /metrics, /docs")

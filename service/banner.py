@@ -1,0 +1,53 @@
+"""What to paste first: printed when the service is ready on somebody's own machine."""
+
+import shlex
+from typing import Any
+
+import orjson
+
+from features.deadline import Deadline
+from features.errors import StoreError
+from features.planning import Instance, Planner
+from features.stores.base import DescribedStore
+from service.golden import golden_lines
+from service.wiring import Service
+
+_LOOK_AT = 20  # golden lines that are tried before giving up
+
+
+async def banner(service: Service, port: int) -> str:
+    """Lines for a terminal: where the service is, and curl calls that work as pasted."""
+    url = f"http://localhost:{port}"
+    name, version = service.bundle.spec.name, service.bundle.spec.version
+    lines = [f"Keyscore serves {name} {version} on {url} (docs: {url}/docs). Stop with Ctrl-C."]
+    sent = await example_instance(service)
+    if sent is not None:
+        body = shlex.quote(orjson.dumps({"instances": [sent]}).decode())
+        header = "-H 'Content-Type: application/json'"
+        lines += ["", "Scores:", f"  curl -s {url}/predict {header} -d {body}"]
+        lines += ["The whole story:", f"  curl -s {url}/predict/detailed {header} -d {body}"]
+    return "\n".join([*lines, "", ""])
+
+
+async def example_instance(service: Service) -> Any:
+    """An instance whose entities the store knows, as a caller would send it; None if none is at hand."""
+    spec = service.bundle.spec
+    lines = golden_lines(service.bundle.golden or b"", spec)
+    for line, _ in zip(lines, range(_LOOK_AT), strict=False):
+        if await _known(service, line.instance):
+            return line.sent
+    if isinstance(service.store, DescribedStore) and len(spec.keys) == 1 and not spec.fields:
+        return await service.store.example_key(spec.views[0].name)
+    return None
+
+
+async def _known(service: Service, instance: Instance) -> bool:
+    deadline = Deadline.after(service.settings.deadline_s, service.clock)
+    for lookup in Planner(service.bundle.spec).plan([instance]):
+        try:
+            answers = await service.store.read(lookup.view, lookup.distinct, deadline)
+        except StoreError:
+            return False
+        if any(row is None or isinstance(row, StoreError) for row in answers.values()):
+            return False
+    return True

@@ -1,0 +1,82 @@
+"""Everything that can go wrong with a request or a start, placed on the way that a request takes.
+
+    start    ──► StartError            the operator is at fault: settings, bundle or store
+    admit    ──► Shed                  too much is in flight
+    receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
+    parse    ──► BodyMalformed         not JSON
+             ──► RequestInvalid        JSON, but not a request
+             ──► InstanceInvalid       one instance is of no known shape or holds a bad value
+    assemble ──► InstanceFailed        one instance cannot be scored; carries the feature error and the index
+             ──► DegradedRefused       the caller forbade degraded values
+    anywhere ──► features.errors.DeadlineExceeded
+
+Messages hold names from the spec and positions, never what the caller sent. `problems.py` gives each its status.
+"""
+
+from features.errors import FeaturesError
+
+
+class ServiceError(Exception):
+    """Root of what this package raises on purpose."""
+
+
+class StartError(ServiceError):
+    """The service cannot start; one line that says why and what to do."""
+
+
+class RequestError(ServiceError):
+    """Root of what is wrong with one request."""
+
+
+class MediaTypeUnsupported(RequestError):
+    """The body is not declared as plain JSON."""
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than the limit."""
+
+
+class BodyTooSlow(RequestError):
+    """The body did not arrive before the deadline."""
+
+
+class BodyMalformed(RequestError):
+    """The body is not JSON text in UTF-8."""
+
+
+class RequestInvalid(RequestError):
+    """The body is JSON, but not a request."""
+
+
+class InstanceInvalid(RequestError):
+    """One instance cannot be understood.
+
+    Attributes:
+        field: Name of the key or request field at fault, if it is one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InstanceFailed(RequestError):
+    """One instance cannot be scored, so the whole request fails.
+
+    Attributes:
+        index: Its position in `instances`, from 0.
+        reason: Why.
+    """
+
+    def __init__(self, index: int, reason: "InstanceInvalid | FeaturesError") -> None:
+        super().__init__(f"instance {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+
+class DegradedRefused(RequestError):
+    """Values had to be substituted because of an error, or were too stale, and the caller forbade that."""
+
+
+class Shed(RequestError):
+    """Too many requests are in flight; this one was refused at once."""

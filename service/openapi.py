@@ -1,0 +1,125 @@
+"""The OpenAPI document names this deployment's own keys and request fields.
+
+The instance schema is made of the spec, so a caller's generated client asks for what this bundle needs. A test holds it
+to the parser in both directions: what the schema admits is understood, what it excludes is refused.
+"""
+
+from typing import Any, Final
+
+from features.keys import MAX_KEY_LENGTH, KeyDType, KeyPart
+from features.spec import RequestField, Spec
+from features.values import FLOAT32_MAX, DType
+from service.problems import MEDIA_TYPE
+from service.schemas import DetailedAnswer, Parameters, ProblemDocument, SimpleAnswer
+
+_INT64: Final = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
+_PROBLEMS: Final = {
+    400: "The body is not JSON.",
+    404: "An entity is unknown, and the policy of one of its features is `fail`.",
+    408: "The body did not arrive before the deadline.",
+    413: "The body is too large; the connection is closed.",
+    415: "The body is not declared as JSON in UTF-8.",
+    422: "The request or one of its instances cannot be understood, or a feature is null or too old.",
+    502: "The feature store's answer cannot be right, or it refused the service.",
+    503: "At the limit, not ready, or features cannot be read; try again after `Retry-After` seconds.",
+    504: "The deadline has passed.",
+}
+
+
+def request_body(spec: Spec, max_instances: int) -> dict[str, Any]:
+    """The OpenAPI `requestBody` of the prediction routes."""
+    schema = {
+        "type": "object",
+        "required": ["instances"],
+        "additionalProperties": False,
+        "properties": {
+            "instances": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": max_instances,
+                "items": instance_schema(spec),
+            },
+            "parameters": Parameters.model_json_schema(),
+        },
+    }
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def instance_schema(spec: Spec) -> dict[str, Any]:
+    """JSON Schema of one instance."""
+    values = {part.name: _key(part) for part in spec.keys} | {one.name: _field(one) for one in spec.fields}
+    shapes: list[dict[str, Any]] = [
+        {
+            "title": "by name",
+            "type": "object",
+            "required": list(values),
+            "properties": values,
+            "additionalProperties": False,
+        },
+        {
+            "title": "in order",
+            "type": "array",
+            "prefixItems": list(values.values()),
+            "items": False,
+            "minItems": len(values),
+            "maxItems": len(values),
+        },
+        {
+            "title": "bytes",
+            "description": "Base64 of a tf.train.Example"
+            + (" or of UTF-8 text." if len(values) == 1 else f" with {', '.join(values)}."),
+            "type": "object",
+            "required": ["b64"],
+            "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+            "additionalProperties": False,
+        },
+    ]
+    if len(values) == 1 and not spec.fields:
+        shapes.insert(0, {"title": "the key itself", **next(iter(values.values()))})
+    return {"anyOf": shapes}
+
+
+def responses(*, detailed: bool) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a prediction route."""
+    found: dict[int | str, dict[str, Any]] = {
+        200: {
+            "model": DetailedAnswer if detailed else SimpleAnswer,
+            "description": "One prediction for each instance, in order.",
+            "headers": {
+                "X-Keyscore-Degraded": _count("substituted because of an error, or served beyond its stale window"),
+                "X-Keyscore-Defaulted": _count("absent and replaced by its declared default"),
+            },
+        }
+    }
+    for status, description in _PROBLEMS.items():
+        schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+        found[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return found
+
+
+def _count(what: str) -> dict[str, Any]:
+    return {"description": f"How many values were {what}; absent when none.", "schema": {"type": "integer"}}
+
+
+def _key(part: KeyPart) -> dict[str, Any]:
+    if part.dtype is KeyDType.INT64:
+        return {"anyOf": [_INT64, {"type": "string", "pattern": "^(0|-?[1-9][0-9]{0,18})$"}]}
+    text = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
+    return {"anyOf": [text, {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1}]}
+
+
+def _field(one: RequestField) -> dict[str, Any]:
+    match one.dtype:
+        case DType.STRING:
+            return {"type": "string"}
+        case DType.BOOL:
+            return {"type": "boolean"}
+        case DType.INT:
+            schema = dict(_INT64)
+        case DType.FLOAT:
+            schema = {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+    if one.minimum is not None:
+        schema["minimum"] = one.minimum
+    if one.maximum is not None:
+        schema["maximum"] = one.maximum
+    return schema

@@ -1,0 +1,259 @@
+"""Bytes to instances: the parse stage.
+
+Every shape that a caller, Vertex AI's JSON rewriters or its batch prediction sends for one instance, and no other:
+
+| shape | when |
+|---|---|
+| `"ID"`, `1001`, `1001.0` | one key, no request fields |
+| `["ID", …]` | the distinct keys in declared order, then the request fields in declared order |
+| `{"customer_id": "ID", …}` | always |
+| `{"b64": …}` holding a tf.train.Example | always |
+| `{"b64": …}` holding UTF-8 text | one key, no request fields; less one trailing newline |
+
+Any other shape is refused by name; nothing is ever made text by guess. One bad instance is remembered by its index:
+whether it fails the request is the caller's choice (`on_error`).
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from features.errors import InvalidKey
+from features.keys import make_key_text
+from features.planning import Instance
+from features.spec import RequestField, Spec
+from features.values import FLOAT32_MAX, DType, Value
+from service.errors import BodyMalformed, InstanceInvalid, RequestInvalid
+from service.schemas import Parameters
+from service.tf_example import FIRST_BYTE, read_example
+
+_B64: Final = "b64"
+_FLOAT32: Final = struct.Struct("=f")
+_EXACT_FLOAT: Final = 2.0**53  # from here on a float no longer tells which integer was meant
+_MEMBERS: Final = frozenset({"instances", "parameters"})
+_SHIPPED: Final = Parameters()
+
+
+@dataclass(slots=True)
+class ParsedRequest:
+    """A request that has been understood.
+
+    Attributes:
+        size: How many instances were sent.
+        parameters: What the caller demands.
+        instances: The instances that could be understood.
+        indexes: Position in the request of each of `instances`.
+        failures: Why an instance could not be understood, by its position in the request.
+    """
+
+    size: int
+    parameters: Parameters
+    instances: list[Instance] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
+    failures: dict[int, InstanceInvalid] = field(default_factory=dict)
+
+
+class RequestParser:
+    """Understands the requests of one spec."""
+
+    __slots__ = ("_fields", "_keys", "_max_instances", "_names", "_scalar", "_spec")
+
+    def __init__(self, spec: Spec, max_instances: int) -> None:
+        """Prepares for a spec.
+
+        Args:
+            spec: Names and types of keys and request fields.
+            max_instances: How many instances one request may hold.
+        """
+        self._spec = spec
+        self._keys = spec.keys
+        self._fields = spec.fields
+        self._names = spec.input_names
+        self._scalar = len(self._names) == 1 and not spec.fields
+        self._max_instances = max_instances
+
+    def parse(self, body: bytes) -> ParsedRequest:
+        """Understands the body of a request.
+
+        Raises:
+            BodyMalformed: It is not JSON text in UTF-8.
+            RequestInvalid: It is JSON, but not a request.
+        """
+        sent = _json(body)
+        if not isinstance(sent, dict) or "instances" not in sent:
+            raise RequestInvalid('the body must be an object with a list "instances"')
+        if not sent.keys() <= _MEMBERS:
+            raise RequestInvalid('the body may hold "instances" and "parameters", nothing else')
+        instances = sent["instances"]
+        if not isinstance(instances, list) or not instances:
+            raise RequestInvalid('"instances" must be a list with at least one instance')
+        if len(instances) > self._max_instances:
+            raise RequestInvalid(f'"instances" holds more than {self._max_instances} instances')
+        result = ParsedRequest(len(instances), parse_parameters(sent.get("parameters")))
+        extra = result.parameters.extra == "ignore"
+        for index, value in enumerate(instances):
+            try:
+                result.instances.append(self.instance(value, ignore_extra=extra))
+                result.indexes.append(index)
+            except InstanceInvalid as error:
+                result.failures[index] = error
+        return result
+
+    def instance(self, value: Any, *, ignore_extra: bool = False) -> Instance:
+        """Understands one instance.
+
+        Args:
+            value: What JSON made of it.
+            ignore_extra: Whether undeclared members of an object are passed over.
+
+        Raises:
+            InstanceInvalid: It is of no known shape, or a value in it is not what the spec says.
+        """
+        if isinstance(value, dict):
+            if _B64 in value:
+                return self._from_b64(value, ignore_extra=ignore_extra)
+            return self._from_object(value, ignore_extra=ignore_extra)
+        if isinstance(value, list):
+            return self._from_values(value)
+        if self._scalar and isinstance(value, (str, int, float)):
+            return self._from_values((value,))
+        raise InstanceInvalid(self._shapes())
+
+    def _from_object(self, members: Mapping[str, Any], *, ignore_extra: bool) -> Instance:
+        if len(members) > len(self._names) and not ignore_extra:
+            raise InstanceInvalid(
+                f"an instance may hold {', '.join(self._names)}; "
+                'parameters {"extra": "ignore"} passes over other members'
+            )
+        try:
+            return self._from_values([members[name] for name in self._names])
+        except KeyError:
+            missing = next(name for name in self._names if name not in members)
+            raise InstanceInvalid(f"{missing!r} is missing", field=missing) from None
+
+    def _from_values(self, values: Sequence[Any]) -> Instance:
+        """The instance of its values in declared order: keys, then request fields."""
+        if len(values) != len(self._names):
+            raise InstanceInvalid(f"a list must hold {len(self._names)} values: {', '.join(self._names)}")
+        keys = []
+        for part, value in zip(self._keys, values, strict=False):
+            try:
+                keys.append(make_key_text(value, part))
+            except InvalidKey as error:
+                raise InstanceInvalid(str(error), field=part.name) from None
+        n_keys = len(keys)
+        fields = [field_value(value, declared) for declared, value in zip(self._fields, values[n_keys:], strict=True)]
+        return Instance(tuple(keys), tuple(fields))
+
+    def _from_b64(self, members: Mapping[str, Any], *, ignore_extra: bool) -> Instance:
+        encoded = members[_B64]
+        if len(members) > 1 or not isinstance(encoded, str):
+            raise InstanceInvalid('{"b64": …} must hold base64 text and nothing else', field=_B64)
+        try:
+            data = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            raise InstanceInvalid('"b64" must hold standard base64 with padding', field=_B64) from None
+        if data[:1] == bytes((FIRST_BYTE,)):
+            example = read_example(data)
+            if example is not None and not example.keys().isdisjoint(self._names):
+                return self._from_object(_scalars(example), ignore_extra=ignore_extra)
+        if not self._scalar:
+            raise InstanceInvalid(f'"b64" must hold a tf.train.Example with {", ".join(self._names)}', field=_B64)
+        try:
+            return self._from_values((data.decode().removesuffix("\n"),))
+        except UnicodeDecodeError:
+            raise InstanceInvalid('"b64" must hold a tf.train.Example or UTF-8 text', field=_B64) from None
+
+    def _shapes(self) -> str:
+        names = ", ".join(self._names)
+        shapes = f"an object with {names}, or a list of these values in this order"
+        return f"an instance must be the key {names}, {shapes}" if self._scalar else f"an instance must be {shapes}"
+
+
+def parse_parameters(sent: Any) -> Parameters:
+    """The request's `parameters`; null and an absent member both mean none.
+
+    Raises:
+        RequestInvalid: A parameter is unknown or its value is not allowed.
+    """
+    if sent is None:
+        return _SHIPPED
+    if not isinstance(sent, dict):
+        raise RequestInvalid('"parameters" must be an object')
+    try:
+        return Parameters.model_validate(sent)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        if first["type"] == "extra_forbidden":
+            raise RequestInvalid(f"parameters may hold {', '.join(Parameters.model_fields)}, nothing else") from None
+        raise RequestInvalid(f"parameters: {first['loc'][0]!r}: {first['msg']}") from None
+
+
+def field_value(value: Any, declared: RequestField) -> Value:
+    """A request field's value as its type says; floats are rounded to float32, so that all shapes score alike.
+
+    Raises:
+        InstanceInvalid: It is not of the declared type or out of bounds.
+    """
+    match declared.dtype:
+        case DType.STRING if isinstance(value, str):
+            return value
+        case DType.BOOL if isinstance(value, bool):
+            return value
+        case DType.INT if _is_integer(value):
+            return _bounded(int(value), declared)
+        case DType.FLOAT if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if abs(value) <= FLOAT32_MAX:  # false for NaN and infinity, which only an Example can hold
+                (rounded,) = _FLOAT32.unpack(_FLOAT32.pack(_bounded(value, declared)))
+                return float(rounded)
+    raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[declared.dtype]}", field=declared.name)
+
+
+_WORDS: Final = {
+    DType.STRING: "a string",
+    DType.BOOL: "true or false",
+    DType.INT: "a 64-bit integer",
+    DType.FLOAT: "a finite number that float32 can hold",
+}
+
+
+def _is_integer(value: Any) -> bool:
+    if isinstance(value, float):  # JSON rewriters on Vertex AI make 3.0 of 3
+        return value.is_integer() and abs(value) < _EXACT_FLOAT
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _bounded(value: float, declared: RequestField) -> float:
+    if declared.minimum is not None and value < declared.minimum:
+        raise InstanceInvalid(f"{declared.name!r} must be at least {declared.minimum:g}", field=declared.name)
+    if declared.maximum is not None and value > declared.maximum:
+        raise InstanceInvalid(f"{declared.name!r} must be at most {declared.maximum:g}", field=declared.name)
+    return value
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # orjson's own words quote nothing of the body
+        raise BodyMalformed(f"the body is not JSON text in UTF-8: {error.msg} at byte {error.pos}") from None
+
+
+def _scalars(example: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """An Example's features as members of an object: one value each, bytes as text."""
+    members: dict[str, Any] = {}
+    for name, values in example.items():
+        value = values[0] if len(values) == 1 else None  # no key and no field takes None
+        if isinstance(value, bytes):
+            try:
+                value = value.decode()
+            except UnicodeDecodeError:
+                value = None
+        members[name] = value
+    return members

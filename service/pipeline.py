@@ -1,0 +1,218 @@
+"""The life of a request, in seven stages.
+
+    admit → parse → plan → retrieve → assemble → score → respond
+
+Each name is the method, the span, the metric label and the row in the benchmark's report; the time of each is taken
+in one place. `admit` is `Admission.admit` and `respond` is `responses`; the other five are here.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.assembly import Assembler, Assembly
+from features.clock import Clock
+from features.deadline import Deadline
+from features.errors import DeadlineExceeded, FeatureUnread, StoreAnswerInvalid, StoreDenied
+from features.events import Observer
+from features.freshness import Bounds
+from features.planning import Instance, Lookup, Planner
+from features.retrieval import Retrieval
+from features.values import Retrieved
+from service.admission import Admission, Permit
+from service.bundle import Bundle
+from service.errors import DegradedRefused, InstanceFailed
+from service.events import RowsScored, Stage, StageEnded, ValuesSubstituted
+from service.parsing import ParsedRequest, RequestParser
+from service.prediction import InstanceError, Prediction
+from service.responses import Answer, detailed_answer, simple_answer
+
+_INLINE_ROWS: Final = 1_000
+"""Rows that are scored on the event loop; 1,000 rows of 500 trees take less than a millisecond, a thread to hand them
+to costs a tenth of that and more when the machine is busy."""
+
+_OF_ONE_INSTANCE: Final = (StoreAnswerInvalid, StoreDenied)
+"""Read failures that may concern single instances; every other one is an outage and fails the request."""
+
+
+class Pipeline:
+    """Answers prediction requests for one bundle."""
+
+    __slots__ = (
+        "_assembler",
+        "_bundle",
+        "_clock",
+        "_features_share",
+        "_observer",
+        "_parser",
+        "_planner",
+        "_retrieval",
+        "admission",
+    )
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        assembler: Assembler,
+        retrieval: Retrieval,
+        admission: Admission,
+        *,
+        clock: Clock,
+        observer: Observer,
+        max_instances: int,
+        features_share: float,
+    ) -> None:
+        """Puts the stages together.
+
+        Args:
+            bundle: The model and its spec.
+            assembler: Makes vectors for this spec.
+            retrieval: Reads this spec's views.
+            admission: Lets requests in.
+            clock: The time.
+            observer: Who learns of stages, rows and substitutions.
+            max_instances: How many instances one request may hold.
+            features_share: Share of the budget that reading features may use.
+        """
+        self._bundle = bundle
+        self._assembler = assembler
+        self._retrieval = retrieval
+        self._planner = Planner(bundle.spec)
+        self._parser = RequestParser(bundle.spec, max_instances)
+        self._clock = clock
+        self._observer = observer
+        self._features_share = features_share
+        self.admission = admission
+
+    def admit(self) -> Permit:
+        """A place and a deadline for a request that has just arrived.
+
+        Raises:
+            Shed: There is no place.
+        """
+        with self._timed(Stage.ADMIT):
+            return self.admission.admit()
+
+    async def answer(self, body: bytes, permit: Permit, *, detailed: bool) -> Answer:
+        """The answer to a request.
+
+        Args:
+            body: The request's body.
+            permit: Its place and deadline.
+            detailed: The style, unless the request itself says.
+
+        Raises:
+            RequestError: The request is at fault.
+            FeaturesError: Features are.
+        """
+        request = self.parse(body)
+        prediction = await self.predict(request, permit)
+        with self._timed(Stage.RESPOND):
+            style = request.parameters.response
+            if style == "detailed" or (style is None and detailed):
+                answer = detailed_answer(self._bundle, prediction)
+            else:
+                answer = simple_answer(prediction)
+        if answer.degraded or answer.defaulted:
+            self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))
+        return answer
+
+    async def predict(self, request: ParsedRequest, permit: Permit) -> Prediction:
+        """Scores the instances of a request that has been understood.
+
+        Raises:
+            RequestError: An instance fails and the request says that it must not.
+            FeaturesError: Features cannot be read, or the deadline has passed.
+        """
+        parameters = request.parameters
+        self._refuse_failures(request.failures, parameters.on_error)
+        deadline = permit.deadline
+        if parameters.timeout_ms is not None:
+            deadline = deadline.sooner(permit.arrived + parameters.timeout_ms / 1000)
+        bounds = Bounds.of_request(permit.arrived, parameters.max_cached_s, parameters.max_age_s)
+        lookups = self.plan(request.instances)
+        retrieved = await self.retrieve(lookups, bounds, self._features_deadline(permit.arrived, deadline))
+        assembly = self.assemble(request.instances, retrieved, bounds)
+        failures: dict[int, InstanceError] = {
+            **request.failures,
+            **{request.indexes[index]: error for index, error in assembly.failures.items()},
+        }
+        self._refuse_failures(failures, parameters.on_error)
+        if parameters.on_degraded == "fail" and assembly.degraded:
+            raise DegradedRefused("features had to be substituted or are too stale, and on_degraded is fail")
+        if deadline.passed:
+            raise DeadlineExceeded("the deadline passed before scoring")
+        scored = [index for index in range(len(request.instances)) if index not in assembly.failures]
+        return Prediction(request, assembly, await self.score(assembly, scored), scored, failures)
+
+    def parse(self, body: bytes) -> ParsedRequest:
+        """Bytes to instances."""
+        with self._timed(Stage.PARSE):
+            return self._parser.parse(body)
+
+    def plan(self, instances: Sequence[Instance]) -> tuple[Lookup, ...]:
+        """Which rows of which views."""
+        with self._timed(Stage.PLAN):
+            return self._planner.plan(instances)
+
+    async def retrieve(self, lookups: Sequence[Lookup], bounds: Bounds, deadline: Deadline) -> list[list[Retrieved]]:
+        """The rows, from cache or store."""
+        with self._timed(Stage.RETRIEVE):
+            return await self._retrieval.retrieve(lookups, bounds, deadline)
+
+    def assemble(
+        self, instances: Sequence[Instance], retrieved: Sequence[Sequence[Retrieved]], bounds: Bounds
+    ) -> Assembly:
+        """The model's vectors."""
+        with self._timed(Stage.ASSEMBLE):
+            return self._assembler.assemble(instances, retrieved, bounds, self._clock.wall())
+
+    async def score(self, assembly: Assembly, rows: list[int]) -> NDArray[np.float64]:
+        """The model's outputs for these rows of the assembly, `(len(rows), n_outputs)`."""
+        with self._timed(Stage.SCORE):
+            numeric, categorical = assembly.numeric32, assembly.categorical
+            if len(rows) < len(numeric):
+                numeric = numeric[rows]
+                categorical = [categorical[row] for row in rows] if categorical else categorical
+            self._observer.observe(RowsScored(len(rows)))
+            score = self._bundle.scorer.score
+            if len(rows) <= _INLINE_ROWS:
+                return score(numeric, categorical or None)
+            return await asyncio.to_thread(score, numeric, categorical or None)
+
+    def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
+        return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))
+
+    def _refuse_failures(self, failures: Mapping[int, InstanceError], on_error: str) -> None:
+        """Raises the first failure that the request does not answer in the instance's place."""
+        for index in sorted(failures):
+            reason = failures[index]
+            outage = isinstance(reason, FeatureUnread) and not isinstance(reason.cause, _OF_ONE_INSTANCE)
+            if outage or on_error == "fail":
+                raise InstanceFailed(index, reason)
+
+    def _timed(self, stage: Stage) -> "_Timed":
+        return _Timed(stage, self._clock, self._observer)
+
+
+class _Timed:
+    """Takes the time of a stage; the one place where that is done."""
+
+    __slots__ = ("_began", "_clock", "_observer", "_stage")
+
+    def __init__(self, stage: Stage, clock: Clock, observer: Observer) -> None:
+        self._stage = stage
+        self._clock = clock
+        self._observer = observer
+
+    def __enter__(self) -> None:
+        self._began = self._clock.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._observer.observe(StageEnded(self._stage, self._clock.monotonic() - self._began))

@@ -1,0 +1,182 @@
+"""Settings: environment variables with the prefix KEYSCORE_, or flags of the same name; a flag wins.
+
+What the platforms set (`PORT`, `K_SERVICE`, `AIP_*`) is read here too, and nowhere else.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+
+from service.errors import StartError
+
+DEMO_BUNDLE: Final = "var/demo"
+_PREFIX: Final = "KEYSCORE_"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        cli_kebab_case=True,
+        cli_prog_name="keyscore serve",
+        cli_show_env_vars=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        use_attribute_docstrings=True,
+    )
+
+    bundle: str | None = None
+    """Directory or gs:// URI of the bundle; AIP_STORAGE_URI fills it on Vertex AI, the demo on a laptop."""
+
+    store: Literal["sqlite"] = "sqlite"
+    """Which online store to read: sqlite, the embedded one."""
+
+    sqlite_path: Path = Path("var/features.sqlite")
+    """The embedded store's file."""
+
+    view: str | None = None
+    """The one feature view of a bundle that has no serving.yaml."""
+
+    transforms: str | None = None
+    """Module, installed beside the service, whose TRANSFORMS are added to the derived features' functions."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # a container must listen on all addresses
+    """Address to listen on."""
+
+    port: int | None = Field(default=None, ge=0, le=65535)
+    """Port to listen on; else AIP_HTTP_PORT, PORT, or 8080. 0 takes a free one."""
+
+    deadline_s: float = Field(default=1.0, gt=0, le=300)
+    """Budget of a request in seconds; `timeout_ms` in a request may shorten it. A payment waits about a second."""
+
+    features_share: float = Field(default=0.8, gt=0, le=1)
+    """Share of the deadline that reading features may use; the rest is for scoring and answering."""
+
+    max_in_flight: int = Field(default=256, ge=1)
+    """Requests under way at once; one more is refused with 503. Four times the 64 connections of the benchmark."""
+
+    max_instances: int = Field(default=10_000, ge=1)
+    """Instances in one request; more are refused with 422 before any read."""
+
+    max_body_bytes: int = Field(default=1_500_000, ge=1)
+    """Largest body; Vertex AI's shared endpoints pass on no more than 1.5 MB."""
+
+    cache_rows: int = Field(default=100_000, ge=1)
+    """Feature rows to remember per view; about 1 kB each for 50 numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the platform says of itself.
+
+    Source: the custom container contract of Vertex AI (AIP_*), the container contract of Cloud Run (PORT, K_SERVICE).
+
+    Attributes:
+        managed: Runs on Vertex AI or Cloud Run, where a demo would be a mistake.
+        port: The port to listen on, if the platform chose one.
+        storage_uri: Where Vertex AI put the model's files; None when it gave none.
+        predict_route: Further path of the simple route.
+        health_route: Further path of readiness.
+    """
+
+    managed: bool = False
+    port: int | None = None
+    storage_uri: str | None = None
+    predict_route: str | None = None
+    health_route: str | None = None
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """The platform that set `environ`.
+
+        Raises:
+            StartError: A variable does not hold what its contract says.
+        """
+        return cls(
+            managed="AIP_MODE" in environ or "K_SERVICE" in environ,
+            port=_port(environ),
+            storage_uri=environ.get("AIP_STORAGE_URI") or None,
+            predict_route=_route(environ, "AIP_PREDICT_ROUTE"),
+            health_route=_route(environ, "AIP_HEALTH_ROUTE"),
+        )
+
+
+def read_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> tuple[Settings, Platform]:
+    """The settings of a run, from flags and environment.
+
+    Args:
+        arguments: Command-line flags, without the program's name.
+        environ: The environment; the process's own by default.
+
+    Raises:
+        StartError: A setting is unknown or out of bounds; one line for all of them.
+        SystemExit: `--help` was asked for, or a flag is not known.
+    """
+    try:
+        settings = CliApp.run(Settings, cli_args=list(arguments))
+    except ValidationError as error:
+        raise StartError("; ".join(_plain(one["loc"], one["msg"]) for one in error.errors())) from None
+    found = os.environ if environ is None else environ
+    for name in unknown_variables(found):
+        sys.stderr.write(f"warning: the environment sets {name}, which is no setting of Keyscore\n")
+    return settings, Platform.of(found)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that set nothing: most likely misspelt."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
+
+
+def bundle_uri(settings: Settings, platform: Platform) -> str:
+    """Where the bundle is.
+
+    Raises:
+        StartError: None is named on a platform where the demo would be a mistake.
+    """
+    named = settings.bundle or platform.storage_uri
+    if named:
+        return named
+    if platform.managed:
+        raise StartError(
+            "no bundle: set KEYSCORE_BUNDLE to a directory or gs:// URI (the demo is the default only on a laptop)"
+        )
+    return DEMO_BUNDLE
+
+
+def listen_port(settings: Settings, platform: Platform) -> int:
+    """The port to listen on."""
+    if settings.port is not None:
+        return settings.port
+    return platform.port if platform.port is not None else 8080
+
+
+def _port(environ: Mapping[str, str]) -> int | None:
+    for name in ("AIP_HTTP_PORT", "PORT"):
+        value = environ.get(name)
+        if value:
+            if not (value.isascii() and value.isdigit() and int(value) <= 65535):  # noqa: PLR2004  # the last port
+                raise StartError(f"{name} must be a port number from 0 to 65535")
+            return int(value)
+    return None
+
+
+def _route(environ: Mapping[str, str], name: str) -> str | None:
+    value = environ.get(name)
+    if value and not value.startswith("/"):
+        raise StartError(f"{name} must begin with a slash")
+    return value or None
+
+
+def _plain(location: tuple[int | str, ...], message: str) -> str:
+    name = _PREFIX + "_".join(str(part) for part in location).upper()
+    return f"{name}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,147 @@
+"""The composition root: settings in, a running service out. Real defaults; tests pass fakes through the parameters."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from features.assembly import Assembler
+from features.clock import Clock, SystemClock
+from features.errors import SpecError, StoreError
+from features.retrieval import Retrieval
+from features.stores.base import DescribedStore, OnlineStore
+from features.stores.sqlite import SqliteStore
+from service.admission import Admission, FixedLimit
+from service.bundle import Bundle, SingleView, load_bundle, load_transforms
+from service.checks import store_problems
+from service.errors import StartError
+from service.golden import self_test
+from service.pipeline import Pipeline
+from service.settings import Platform, Settings, bundle_uri
+from service.telemetry import PrometheusExport, Tally
+
+log = logging.getLogger("keyscore")
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything that a running service consists of.
+
+    Attributes:
+        settings: How it was set up.
+        platform: Where it runs.
+        bundle: What it serves.
+        pipeline: What answers requests.
+        metrics: What has been counted.
+        store: Where features come from.
+        clock: The time.
+        tally: The observer of everything.
+        ready: Whether requests are welcome.
+    """
+
+    settings: Settings
+    platform: Platform
+    bundle: Bundle
+    pipeline: Pipeline
+    metrics: PrometheusExport
+    store: OnlineStore
+    clock: Clock
+    tally: Tally
+    ready: bool = False
+
+
+@asynccontextmanager
+async def running_service(
+    settings: Settings,
+    platform: Platform,
+    *,
+    store: OnlineStore | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Service]:
+    """A service that has proved itself and is ready; ends what it began when the context is left.
+
+    Args:
+        settings: How to set it up.
+        platform: Where it runs.
+        store: Where to read features instead of where the settings say.
+        clock: The time instead of the machine's.
+
+    Raises:
+        StartError: It cannot start; one line for the operator.
+    """
+    clock = clock or SystemClock()
+    store = store or SqliteStore(settings.sqlite_path)
+    tally = Tally()
+    try:
+        await store.open()
+        bundle = await load(settings, platform, store)
+        assembler = assembler_of(bundle)
+        retrieval = Retrieval(
+            bundle.spec.views,
+            store,
+            clock,
+            tally,
+            max_rows=settings.cache_rows,
+            read_timeout_s=settings.deadline_s * settings.features_share,
+        )
+        admission = Admission(FixedLimit(settings.max_in_flight), settings.deadline_s, clock, tally)
+        pipeline = Pipeline(
+            bundle,
+            assembler,
+            retrieval,
+            admission,
+            clock=clock,
+            observer=tally,
+            max_instances=settings.max_instances,
+            features_share=settings.features_share,
+        )
+        metrics = PrometheusExport(tally, retrieval.cached_rows, lambda: admission.in_flight)
+        lines = self_test(bundle, assembler)
+        log.info("%d golden lines score as recorded", lines)
+        service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, ready=True)
+        try:
+            yield service
+        finally:
+            service.ready = False
+            await retrieval.aclose()
+    except StoreError as error:
+        raise StartError(str(error)) from error
+    finally:
+        await store.aclose()
+
+
+async def load(settings: Settings, platform: Platform, store: OnlineStore) -> Bundle:
+    """The bundle that the settings name, checked against the store as far as the store can tell.
+
+    Raises:
+        StartError: It cannot be served.
+    """
+    uri = bundle_uri(settings, platform)
+    bundle = load_bundle(uri, await single_view(settings, store), load_transforms(settings.transforms))
+    problems = await store_problems(bundle.spec, store)
+    if problems:
+        raise StartError("; ".join(problems))
+    return bundle
+
+
+async def single_view(settings: Settings, store: OnlineStore) -> SingleView | None:
+    """The view of a bundle without a serving.yaml; the embedded store knows what its keys are called."""
+    if settings.view is None:
+        return None
+    if isinstance(store, DescribedStore):
+        stored = (await store.views()).get(settings.view)
+        if stored is not None:
+            return SingleView(settings.view, stored.keys)
+    return SingleView(settings.view)
+
+
+def assembler_of(bundle: Bundle) -> Assembler:
+    """The assembler for a bundle.
+
+    Raises:
+        StartError: A feature is derived from a category.
+    """
+    try:
+        return Assembler(bundle.spec, bundle.scorer.signature.categorical)
+    except SpecError as error:
+        raise StartError(str(error)) from error
