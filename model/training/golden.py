@@ -90,7 +90,7 @@ def _instances(transactions: Transactions) -> list[dict[str, Any]]:
         for customer, merchant, amount, channel in zip(
             customer_names(transactions.customer),
             merchant_names(transactions.merchant),
-            transactions.amount.tolist(),
+            [float(str(amount)) for amount in transactions.amount.astype(np.float32)],  # as a caller writes it: 12.34
             [CHANNELS[code] for code in transactions.channel.tolist()],
             strict=True,
         )

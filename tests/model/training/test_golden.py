@@ -79,9 +79,9 @@ def test_rows_hold_every_column_of_every_view(lines: list[Line]) -> None:
             assert set(row["values"]) == set(VIEWS[view].columns)
 
 
-def test_amounts_are_already_as_the_wire_rounds_them(lines: list[Line]) -> None:
+def test_amounts_are_written_as_a_caller_would_in_whole_cents(lines: list[Line]) -> None:
     amounts = [line["instance"]["amount"] for line in lines]
-    assert amounts == [float(np.float32(amount)) for amount in amounts]
+    assert amounts == [round(amount, 2) for amount in amounts]
 
 
 def test_lines_come_from_the_test_period_and_rows_from_before(lines: list[Line], history: History) -> None:

@@ -1,0 +1,67 @@
+# `make help` lists the targets. Everything lives in .venv and var/; `make clean` takes both away.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help serve demo test check format lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# The demo is what is served unless KEYSCORE_BUNDLE names something else.
+ifeq ($(KEYSCORE_BUNDLE),)
+DEMO := var/demo/serving.yaml
+endif
+
+serve: .venv/runtime $(DEMO) ## install what is needed, build the demo if there is none, serve on PORT (8080)
+	@exec $(BIN)/python -m service
+
+demo: .venv/runtime ## build the demo anew: simulate payments, train, fill the embedded store
+	@$(BIN)/keyscore demo
+
+test: check ## everything that CI runs: the checks, then all tests with branch coverage
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term --durations 10
+
+check: .venv/dev ## format, lint, types, import contracts, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+format: .venv/dev ## format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --group build -o requirements.lock --upgrade $(LOCK_OPTIONS)
+	uv pip compile pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock --upgrade $(LOCK_OPTIONS)
+
+clean: ## remove .venv and var
+	rm -rf .venv var
+
+# No host of a package index is recorded: the lock files say what, the machine says from where.
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.venv/runtime: requirements.lock pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing what the service needs (about half a minute)"
+	@$(PIP_INSTALL) -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.venv/dev: requirements-dev.lock pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing what the service and its tests need (about half a minute)"
+	@$(PIP_INSTALL) --quiet -r requirements-dev.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@ .venv/runtime
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "Keyscore needs Python 3.11; name it with PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+# Both come from one build; the store is written first, so a bundle that is there has its rows.
+var/demo/serving.yaml var/features.sqlite &: | .venv/runtime
+	@$(BIN)/keyscore demo
