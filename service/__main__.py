@@ -7,9 +7,11 @@ readiness sends nothing too early. What goes wrong before that is one line and e
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 import uvloop
@@ -29,6 +31,18 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, started: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._started = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal to stop is an order, not a failure: uvicorn would raise it again at the end, for exit code 143."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
