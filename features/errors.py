@@ -3,6 +3,8 @@
     bundle ──► SpecError                       the bundle's author is at fault
     caller ──► keys ──► InvalidKey             the caller is at fault
     store  ──► StoreUnavailable                nobody answered, or not now
+           ──► StoreFailed                     it made a mistake of its own
+           ──► StoreExhausted                  we asked for more than our quota
            ──► StoreTimeout                    the read took longer than it may
            ──► StoreDenied                     our identity was refused
            ──► StoreAnswerInvalid              it answered, but nonsense
@@ -50,6 +52,26 @@ class StoreUnavailable(StoreError):
     """The store did not answer, or said that it cannot now."""
 
     outcome = "unavailable"
+
+
+class StoreFailed(StoreError):
+    """The store made a mistake of its own; asking again at once is no use."""
+
+    outcome = "failed"
+
+
+class StoreExhausted(StoreError):
+    """We asked for more than our quota.
+
+    Attributes:
+        retry_after_s: When the store wants to be asked again, if it says.
+    """
+
+    outcome = "exhausted"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StoreTimeout(StoreError):

@@ -1,0 +1,241 @@
+"""Vertex AI Feature Store (Bigtable online serving), over raw grpc.aio.
+
+Two ways to read, and `auto` chooses: one key by a unary v1 call; several by one short v1beta1 stream per batch, with
+its own deadline and routing header (a stream shared by batches would let one slow batch hold up the others). A host
+that does not know the streaming call is asked for keys one by one from then on, a bounded number at a time.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from features.deadline import Deadline
+from features.errors import StoreAnswerInvalid, StoreDenied, StoreError
+from features.protos import DecodeError
+from features.spec import FeatureView
+from features.stores.base import ReadAnswer
+from features.stores.vertex_admin import Presence, look_up_view
+from features.stores.vertex_channel import CallFailed, TokenSource, VertexChannel, error_of_code
+from features.stores.vertex_decoding import decode_data_key, decode_features, decode_fetch_response, encode_data_key
+from features.stores.vertex_messages import (
+    KEY_VALUE,
+    V1,
+    V1BETA1,
+    FetchRequest,
+    StreamingRequest,
+    StreamingResponse,
+)
+from features.values import EntityKey, RowLayout
+
+log = logging.getLogger("keyscore")
+
+_SOURCE: Final = re.compile(r"projects/[^/]+/locations/([^/]+)/featureOnlineStores/[^/]+/featureViews/[^/]+")
+_FETCH: Final = V1 + "FetchFeatureValues"
+_STREAMING_FETCH: Final = V1BETA1 + "StreamingFetchFeatureValues"
+_UNARY_AT_ONCE: Final = 64
+"""Unary reads under way at once per host: more only queue in one HTTP/2 connection (100 streams)."""
+_SUSPICIOUS: Final = 50
+"""So many keys NOT_FOUND in a row, and the view itself is looked up again."""
+_NOT_FOUND: Final = 5  # google.rpc.Code
+_LOOK_UP_S: Final = 5.0
+_LEFT_OUT: Final = StoreAnswerInvalid("the answer leaves a key out, or is about another one")
+
+
+class ReadMode(StrEnum):
+    """How to read several keys."""
+
+    AUTO = "auto"
+    STREAMING = "streaming"
+    UNARY = "unary"
+
+
+class VertexStore:
+    """Reads feature views of Vertex AI Feature Store; one channel per host."""
+
+    def __init__(
+        self,
+        views: Iterable[FeatureView],
+        tokens: TokenSource | None,
+        *,
+        endpoint: str | None = None,
+        rest_endpoint: str | None = None,
+        mode: ReadMode = ReadMode.AUTO,
+    ) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            views: The views to read; each needs a `source`.
+            tokens: Who we are; None for plaintext without credentials, as to an emulator.
+            endpoint: host:port in place of the regional hosts.
+            rest_endpoint: host:port in place of the regional hosts, for the look-up at the start.
+            mode: How to read several keys.
+
+        Raises:
+            StoreAnswerInvalid: A view has no `source`, or one that is not a feature view's resource name.
+        """
+        self._regions = {view.name: _region(view) for view in views}
+        self._sources = {view.name: view.source or "" for view in views}
+        self._tokens = tokens
+        self._endpoint = endpoint
+        self._rest_endpoint = rest_endpoint
+        self._mode = mode
+        self._channels: dict[str, VertexChannel] = {}
+        self._no_streaming: set[str] = set()
+        self._places: dict[str, asyncio.Semaphore] = {}
+        self._not_found_in_a_row = dict.fromkeys(self._sources, 0)
+        self._missing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<VertexStore {', '.join(self._channels) or 'closed'}>"
+
+    async def open(self) -> None:
+        """See `OnlineStore.open`: credentials are warmed and every view is looked up, side by side.
+
+        A store that does not answer is no reason not to start: it may answer by the time a request comes.
+
+        Raises:
+            StoreDenied: There are no credentials.
+            StoreAnswerInvalid: A view does not exist.
+        """
+        if self._tokens is not None:
+            await self._tokens.warm()
+        for region in set(self._regions.values()):
+            host = self._host(region)
+            if host not in self._channels:
+                self._channels[host] = VertexChannel(host, self._tokens)
+                self._places[host] = asyncio.Semaphore(_UNARY_AT_ONCE)
+        if self._endpoint is not None and self._rest_endpoint is None:
+            log.warning("KEYSCORE_VERTEX_REST_ENDPOINT is not set: whether the feature views exist is not looked up")
+            return
+        await asyncio.gather(*(self._look_up(view) for view in self._sources))
+        for view in self._missing:
+            raise StoreAnswerInvalid(f"the feature view {self._sources[view]} does not exist; see `keyscore view`")
+
+    async def read(
+        self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline
+    ) -> Mapping[EntityKey, ReadAnswer]:
+        """See `OnlineStore.read`.
+
+        Raises:
+            StoreError: The whole read failed.
+        """
+        if view.name in self._missing:
+            raise StoreAnswerInvalid("the feature view does not exist")
+        channel = self._channels[self._host(self._regions[view.name])]
+        answers = await self._read(channel, view, keys, deadline)
+        self._watch(view.name, answers)
+        return answers
+
+    async def aclose(self) -> None:
+        """See `OnlineStore.aclose`."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(channel.aclose() for channel in self._channels.values()))
+        self._channels.clear()
+
+    async def _read(
+        self, channel: VertexChannel, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline
+    ) -> Mapping[EntityKey, ReadAnswer]:
+        streaming = self._mode is ReadMode.STREAMING or (self._mode is ReadMode.AUTO and len(keys) > 1)
+        if streaming and channel.host not in self._no_streaming:
+            try:
+                return await self._stream(channel, view, keys, deadline)
+            except CallFailed as failed:
+                if failed.code != "UNIMPLEMENTED" or self._mode is ReadMode.STREAMING:
+                    raise failed.error from failed
+                log.warning("%s does not know StreamingFetchFeatureValues; reading keys one by one", channel.host)
+                self._no_streaming.add(channel.host)
+        answers = await asyncio.gather(*(self._fetch(channel, view, key, deadline) for key in keys))
+        return dict(zip(keys, answers, strict=True))
+
+    async def _fetch(self, channel: VertexChannel, view: FeatureView, key: EntityKey, deadline: Deadline) -> ReadAnswer:
+        source = self._sources[view.name]
+        request = FetchRequest(feature_view=source, data_key=encode_data_key(key), data_format=KEY_VALUE)
+        async with self._places[channel.host]:
+            try:
+                data = await channel.unary(_FETCH, request.SerializeToString(), source, deadline.remaining_s)
+            except CallFailed as failed:
+                return None if failed.code == "NOT_FOUND" else failed.error
+            except StoreDenied as denied:  # no token
+                return denied
+        return decode_fetch_response(data, key, view.layout)
+
+    async def _stream(
+        self, channel: VertexChannel, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline
+    ) -> Mapping[EntityKey, ReadAnswer]:
+        source = self._sources[view.name]
+        request = StreamingRequest(feature_view=source, data_format=KEY_VALUE)
+        request.data_keys.extend([encode_data_key(key) for key in keys])
+        answers: dict[EntityKey, ReadAnswer] = {}
+        take = _taker(answers, set(keys), view.layout)
+        await channel.exchange(_STREAMING_FETCH, request.SerializeToString(), source, deadline.remaining_s, take)
+        return {key: answers.get(key, _LEFT_OUT) for key in keys}
+
+    def _watch(self, view: str, answers: Mapping[EntityKey, ReadAnswer]) -> None:
+        """Fifty NOT_FOUND in a row may mean that the view itself is gone."""
+        if any(answer is not None for answer in answers.values()):
+            self._not_found_in_a_row[view] = 0
+            return
+        self._not_found_in_a_row[view] += len(answers)
+        if self._not_found_in_a_row[view] >= _SUSPICIOUS and (self._endpoint is None or self._rest_endpoint):
+            self._not_found_in_a_row[view] = 0
+            task = asyncio.ensure_future(self._look_up(view))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _look_up(self, view: str) -> None:
+        if self._rest_endpoint is not None:
+            base_url = f"{'https' if self._tokens else 'http'}://{self._rest_endpoint}"
+        else:
+            base_url = f"https://{self._regions[view]}-aiplatform.googleapis.com"
+        presence = await look_up_view(base_url, self._sources[view], self._tokens, _LOOK_UP_S)
+        if presence is Presence.MISSING:
+            self._missing.add(view)
+        elif presence is Presence.UNKNOWN:
+            log.warning("whether the feature view %s exists could not be looked up", view)
+
+    def _host(self, region: str) -> str:
+        return self._endpoint or f"{region}-aiplatform.googleapis.com:443"
+
+
+def _taker(answers: dict[EntityKey, ReadAnswer], asked: set[EntityKey], layout: RowLayout) -> Callable[[bytes], None]:
+    """Sorts the messages of a stream into `answers`; they come in any order and about several keys each.
+
+    A key that nobody asked for is passed over; if it came in place of one that was, that one is left out.
+    """
+
+    def take(data: bytes) -> None:
+        try:
+            message = StreamingResponse.FromString(data)
+        except DecodeError:
+            raise StoreAnswerInvalid("the answer is not a message that can be read") from None
+        for one in message.data:
+            key = decode_data_key(one.data_key)
+            if key in asked:
+                answers[key] = decode_features(one, layout)
+        if message.data_keys_with_error:
+            failure: StoreError | None = None
+            if message.status.code != _NOT_FOUND:
+                failure = error_of_code(message.status.code)
+            for data_key in message.data_keys_with_error:
+                key = decode_data_key(data_key)
+                if key in asked:
+                    answers[key] = failure
+        elif message.HasField("status") and message.status.code:
+            raise error_of_code(message.status.code)
+
+    return take
+
+
+def _region(view: FeatureView) -> str:
+    found = _SOURCE.fullmatch(view.source or "")
+    if found is None:
+        raise StoreAnswerInvalid(
+            f"view {view.name!r} needs `source: projects/P/locations/L/featureOnlineStores/S/featureViews/V`"
+        )
+    return found[1]

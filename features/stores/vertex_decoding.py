@@ -1,0 +1,85 @@
+"""Between Vertex AI's messages and ours. Pure.
+
+Values are read by presence, never by truth: `False`, `0` and `""` are values, a value with nothing set is null.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from features.errors import StoreAnswerInvalid
+from features.protos import DecodeError
+from features.stores.base import ReadAnswer
+from features.stores.vertex_messages import DataKey, FetchResponse
+from features.values import EntityKey, RowLayout, Value, ValueMismatch
+
+_SCALARS: Final = frozenset({"bool_value", "double_value", "int64_value", "string_value"})
+
+
+def encode_data_key(key: EntityKey) -> Any:
+    """The `FeatureViewDataKey` of an entity key; parts of a composite key are in the view's order already."""
+    if isinstance(key, str):
+        return DataKey(key=key)
+    data_key = DataKey()
+    data_key.composite_key.parts.extend(key)
+    return data_key
+
+
+def decode_data_key(data_key: Any) -> EntityKey | None:
+    """The entity key that a message names; None if it names none. A composite of one part is that part."""
+    kind = data_key.WhichOneof("key_oneof")
+    if kind == "key":
+        return str(data_key.key)
+    if kind == "composite_key":
+        parts = tuple(data_key.composite_key.parts)
+        return parts[0] if len(parts) == 1 else parts
+    return None
+
+
+def decode_fetch_response(data: bytes, key: EntityKey, layout: RowLayout) -> ReadAnswer:
+    """The answer to a unary read of `key`."""
+    try:
+        message = FetchResponse.FromString(data)
+    except DecodeError:
+        return StoreAnswerInvalid("the answer is not a message that can be read")
+    named = decode_data_key(message.data_key)
+    if named is not None and named != key:
+        return StoreAnswerInvalid("the answer is about another entity")
+    return decode_features(message, layout)
+
+
+def decode_features(message: Any, layout: RowLayout) -> ReadAnswer:
+    """The row in a `FetchFeatureValuesResponse`; None when it says nothing about any feature.
+
+    A name that comes twice: the last one counts, as in every map on the wire.
+    """
+    if message.WhichOneof("format") is None:
+        return None
+    values: dict[str, Value] = {}
+    times: dict[str, float | None] = {}
+    try:
+        for pair in message.key_values.features:
+            value = pair.value
+            kind = value.WhichOneof("value")
+            # A type we do not take is handed on as a list, which fits no column that the model needs.
+            values[pair.name] = None if kind is None else getattr(value, kind) if kind in _SCALARS else _UNFIT
+            times[pair.name] = _seconds(value.metadata) if value.HasField("metadata") else None
+        return _row(values, times, layout)
+    except ValueMismatch as error:
+        return StoreAnswerInvalid(str(error))
+
+
+_UNFIT: Final[Any] = ()
+
+
+def _row(values: Mapping[str, Value], times: Mapping[str, float | None], layout: RowLayout) -> ReadAnswer:
+    wanted = {times.get(column.name) for column in layout.columns if values.get(column.name) is not None}
+    if len(wanted) == 1:
+        return layout.pack(values, wanted.pop())
+    return layout.pack(values, None, times)
+
+
+def _seconds(metadata: Any) -> float | None:
+    if not metadata.HasField("generate_time"):
+        return None
+    moment = metadata.generate_time
+    return float(moment.seconds + moment.nanos * 1e-9)
