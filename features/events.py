@@ -60,6 +60,39 @@ class StoreRead(Event):
     outcome: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReadAttempted(Event):
+    """One attempt at a read ended. A `StoreRead` is made of one or more of these, or of none if it was refused.
+
+    Attributes:
+        view: Name of the feature view.
+        keys: How many keys it asked for.
+        duration_s: How long it took.
+        outcome: `ok`, the `outcome` of the `StoreError` that ended it (`timeout` too when its deadline did), or
+            `cancelled` when it was not needed any more.
+        kind: `first`, `retry` or `hedge`.
+    """
+
+    view: str
+    keys: int
+    duration_s: float
+    outcome: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRefused(Event):
+    """A read was refused on our side of the wire, to spare the store or ourselves.
+
+    Attributes:
+        view: Name of the feature view.
+        by: `throttle`, because the store refuses most reads; `bulkhead`, because too many are in flight.
+    """
+
+    view: str
+    by: str
+
+
 class Nobody:
     """An observer that takes no note; the default where nobody asked."""
 
