@@ -49,14 +49,13 @@ class MemoryStore:
         under_way: How many reads have begun and not ended.
     """
 
-    __slots__ = ("_failures", "_left_out", "_released", "_rows", "reads", "under_way")
+    __slots__ = ("_failures", "_gates", "_left_out", "_rows", "reads", "under_way")
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, EntityKey], MemoryRow | StoreError] = {}
         self._left_out: set[tuple[str, EntityKey]] = set()
         self._failures: deque[StoreError] = deque()
-        self._released = asyncio.Event()
-        self._released.set()
+        self._gates: list[asyncio.Event] = []
         self.reads: list[Read] = []
         self.under_way = 0
 
@@ -94,13 +93,17 @@ class MemoryStore:
         """Forgets the failures that were still to come."""
         self._failures.clear()
 
-    def hold(self) -> None:
-        """Reads that begin from now on hang until `release`."""
-        self._released = asyncio.Event()
+    def hold(self) -> asyncio.Event:
+        """Reads that begin from now on, to the next `hold` or `release`, hang until the event returned is set."""
+        gate = asyncio.Event()
+        self._gates.append(gate)
+        return gate
 
     def release(self) -> None:
-        """Lets go of the reads that hang since the latest `hold`; later ones do not hang."""
-        self._released.set()
+        """Lets go of every read that hangs; later ones do not hang."""
+        for gate in self._gates:
+            gate.set()
+        self._gates.clear()
 
     async def open(self) -> None:
         """See `OnlineStore.open`."""
@@ -111,6 +114,7 @@ class MemoryStore:
         """See `OnlineStore.read`."""
         self.reads.append(Read(view.name, tuple(keys), deadline))
         failure = self._failures.popleft() if self._failures else None
+        gate = self._gates[-1] if self._gates else None
         answers = {
             key: _answer(self._rows.get((view.name, key)), view.layout)
             for key in keys
@@ -118,7 +122,8 @@ class MemoryStore:
         }
         self.under_way += 1
         try:
-            await self._released.wait()
+            if gate is not None:
+                await gate.wait()
         finally:
             self.under_way -= 1
         if failure is not None:
