@@ -106,14 +106,21 @@ def file_error(path: Path, error: sqlite3.Error) -> StoreFileError:
 
 
 def describe(connection: sqlite3.Connection) -> dict[str, StoredView]:
-    """The views that the file declares, by name."""
-    return {
-        name: StoredView(
-            tuple(orjson.loads(keys)),
-            {column: DType(dtype) for column, dtype in orjson.loads(columns).items()},
-        )
-        for name, keys, columns in connection.execute("SELECT name, keys, columns FROM views ORDER BY name")
-    }
+    """The views that the file declares, by name.
+
+    Raises:
+        StoreFileError: A declaration cannot be read.
+    """
+    try:
+        return {
+            name: StoredView(
+                tuple(orjson.loads(keys)),
+                {column: DType(dtype) for column, dtype in orjson.loads(columns).items()},
+            )
+            for name, keys, columns in connection.execute("SELECT name, keys, columns FROM views ORDER BY name")
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreFileError("the store's list of views is damaged; build the file anew") from error
 
 
 def count_rows(connection: sqlite3.Connection, view: str) -> int:
@@ -145,7 +152,7 @@ class SqliteWriter:
             if not self._empty():
                 _check_ours(self._connection, self._path)  # before anything is changed: it may be somebody else's
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA synchronous = FULL")  # a committed write survives a power cut
             self._connection.execute("BEGIN IMMEDIATE")
             if self._empty():
                 for statement in _SCHEMA:

@@ -171,3 +171,15 @@ def test_every_row_of_every_layout_comes_back_exactly(data: st.DataObject) -> No
         assert type(layout.value(row, at)) is type(value)
         assert layout.event_time(row, at) == (times or {}).get(column.name, 1e9)
     assert len(row.numbers) == 8 * len(layout.numeric)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1])
+def test_an_integer_that_float64_would_round_does_not_fit_a_float_column(value: int) -> None:
+    with pytest.raises(ValueMismatch):
+        as_dtype(value, Column("a", DType.FLOAT))
+
+
+def test_text_with_a_lone_surrogate_fits_no_column() -> None:
+    with pytest.raises(ValueMismatch):
+        as_dtype("\udcff", Column("a", DType.STRING))
+    assert as_dtype("žluť", Column("a", DType.STRING)) == "žluť"
