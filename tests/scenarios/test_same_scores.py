@@ -31,7 +31,7 @@ def example(**values: str | float) -> dict[str, str]:
             feature.int64_list.value.append(value)
         else:
             feature.float_list.value.append(value)
-    return {"b64": base64.b64encode(made.SerializeToString()).decode()}
+    return {"b64": base64.b64encode(made.SerializeToString(deterministic=True)).decode()}
 
 
 async def simple(client: httpx.AsyncClient, instances: list[Any], **parameters: Any) -> list[Any]:

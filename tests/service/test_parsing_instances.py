@@ -29,7 +29,7 @@ def example(**values: Any) -> bytes:
                 feature.float_list.value.append(one)
             else:
                 feature.bytes_list.value.append(one.encode() if isinstance(one, str) else one)
-    data: bytes = made.SerializeToString()
+    data: bytes = made.SerializeToString(deterministic=True)
     return data
 
 
