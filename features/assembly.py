@@ -129,8 +129,7 @@ class Assembler:
 
     def _derivation(self, at: int) -> tuple[int, DerivedFeature, tuple[int, ...]]:
         feature = self._spec.features[at]
-        if not isinstance(feature, DerivedFeature):
-            raise TypeError(f"feature {at} is not derived")
+        assert isinstance(feature, DerivedFeature)  # noqa: S101  # `derivation_order` holds no other; for the type checker
         for position in (at, *feature.inputs):
             if position not in self._numeric_at:
                 name = self._spec.features[position].name
@@ -164,6 +163,9 @@ class Assembler:
                 row = one.row
                 if row is None or row.nulls or one.degraded or too_old(row.event_time, oldest):
                     self._look_closely(plan, index, one, oldest, result)
+        for index in result.failures:  # not scored, so nothing was used in place of anything
+            result.degraded.pop(index, None)
+            result.defaulted.pop(index, None)
         for column, position in self._requested:
             result.numeric[:, column] = [instance.fields[position] for instance in instances]
         for column, feature, inputs in self._derived:

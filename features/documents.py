@@ -125,7 +125,7 @@ class Node:
 
 def nearest(word: str, options: Collection[str]) -> str:
     """`; did you mean 'x'?`, or nothing when no option is near."""
-    found = difflib.get_close_matches(word, options, n=1)
+    found = difflib.get_close_matches(word, [str(option) for option in options], n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 

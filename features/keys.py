@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from features.errors import InvalidKey
-from features.values import EntityKey
+from features.values import EntityKey, encodable
 
 MAX_KEY_LENGTH: Final = 4076
 """Characters. Source: Vertex AI Feature Store's limit on an entity ID."""
@@ -100,14 +100,6 @@ def _checked_text(text: str, part: KeyPart) -> str:
         raise InvalidKey(f"{part.name!r} must not be empty")
     if len(text) > MAX_KEY_LENGTH:
         raise InvalidKey(f"{part.name!r} must be at most {MAX_KEY_LENGTH} characters long")
-    if "\x00" in text or not _encodable(text):
+    if "\x00" in text or not encodable(text):
         raise InvalidKey(f"{part.name!r} must be Unicode text without NUL and without lone surrogates")
     return text
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -30,7 +30,8 @@ _VIEW: Final = ("entity", "source", "cache", "max_age", "read_timeout", "absent"
 _CACHE: Final = ("ttl", "stale_while_revalidate", "stale_if_error", "negative_ttl")
 _FEATURE: Final = ("name", "from", "derive", "dtype", "default", "absent", "missing_category")
 _ABSENT: Final = ("null", "not_found", "too_old", "error")
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+"""How views, entities, keys and request fields may be called."""
 _REQUEST: Final = "request"  # in `from`, stands for the request's own fields
 _RESERVED: Final = frozenset({"b64", _REQUEST})  # "b64" is how the wire spells bytes
 
@@ -101,7 +102,7 @@ def _named(node: Node | None) -> dict[str, Node]:
 
 
 def _checked_name(name: str, node: Node) -> str:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise node.error(f"{name!r} must be made of letters, digits, _ and -, and not begin with a digit")
     if name in _RESERVED:
         raise node.error(f"{name!r} has a meaning of its own on the wire; choose another name")

@@ -220,7 +220,7 @@ def as_dtype(value: object, column: Column) -> Value:
                 return value
         case DType.BOOL if isinstance(value, bool):
             return value
-        case DType.STRING if isinstance(value, str):
+        case DType.STRING if isinstance(value, str) and encodable(value):
             return value
         case DType.STRING if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
@@ -232,9 +232,20 @@ def _finite(value: float, column: Column) -> float:
         number = float(value)
     except OverflowError:
         raise ValueMismatch(column.name, column.dtype) from None
-    if abs(number) > FLOAT32_MAX:
+    if abs(number) > FLOAT32_MAX or number != value:  # an integer from 2^53 on may not be rounded in silence
         raise ValueMismatch(column.name, column.dtype)
     return number
+
+
+def encodable(text: str) -> bool:
+    """Whether text is Unicode without lone surrogates, which no store and no JSON can carry."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _position(name: str, names: list[str]) -> int:

@@ -75,7 +75,10 @@ async def serve(settings: Settings, platform: Platform) -> None:
             )
             gc.collect()
             gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again
-            await _Server(config, greet).serve([listening])
+            try:
+                await _Server(config, greet).serve([listening])
+            except OSError as error:  # two processes held the port at once, and the other one began to listen
+                raise StartError(f"cannot listen on port {listening.getsockname()[1]}: {error.strerror}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartError as error:
         sys.stdout.write(f"keyscore cannot start: {error}\n")
         return 1
+    except KeyboardInterrupt:  # Ctrl-C while it was still starting
+        return 0
     return 0
 
 
@@ -101,8 +106,12 @@ def _bound_socket(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+        except OSError:
+            bound.close()
+            raise
     except OSError as error:
         raise StartError(f"cannot listen on {host}:{port} ({error.strerror}); set PORT to a free port") from error
     return bound

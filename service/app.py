@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from features.errors import FeaturesError
@@ -11,8 +12,8 @@ from service.docs import add_docs
 from service.errors import RequestError
 from service.health import livez, readyz
 from service.middleware import Outermost
-from service.openapi import request_body, responses
-from service.schemas import Health, Metadata, ProblemDocument
+from service.openapi import problem_response, request_body, responses
+from service.schemas import Health, Metadata
 from service.wiring import Service
 
 _DESCRIPTION = """Send keys, get scores. A caller sends entity IDs; the service reads their current features, assembles
@@ -58,13 +59,13 @@ def _add_prediction_routes(app: FastAPI, service: Service) -> None:
 
 
 def _add_other_routes(app: FastAPI, service: Service) -> None:
-    not_ready: dict[int | str, dict[str, Any]] = {
-        503: {"description": "Starting or stopping.", "model": ProblemDocument}
-    }
+    not_ready: dict[int | str, dict[str, Any]] = {503: problem_response("Starting or stopping.")}
     app.add_api_route("/livez", livez, tags=["health"], response_model=Health, summary="Alive?")
     app.add_api_route("/readyz", readyz, tags=["health"], response_model=Health, summary="Ready?", responses=not_ready)
     app.add_api_route("/metadata", metadata, tags=["about"], response_model=Metadata, summary="What is served")
-    app.add_api_route("/metrics", metrics, tags=["about"], summary="Prometheus metrics")
+    app.add_api_route(
+        "/metrics", metrics, tags=["about"], response_class=PlainTextResponse, summary="Prometheus metrics"
+    )
     alias = service.platform.health_route
     if alias not in (None, "/livez", "/readyz"):
         app.add_api_route(alias, readyz, include_in_schema=False)

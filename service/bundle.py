@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from features.errors import SpecError
@@ -15,6 +16,7 @@ from model.errors import ModelError
 from model.scorer import CatBoostScorer
 from model.signature import Signature
 from service.errors import StartError
+from service.settings import DEMO_BUNDLE
 
 SERVING: Final = "serving.yaml"
 GOLDEN: Final = "golden.jsonl"
@@ -78,7 +80,8 @@ def load_bundle(uri: str, single: SingleView | None = None, transforms: Mapping[
                 scorer = CatBoostScorer.from_bytes(data)
             golden = location.read_optional(GOLDEN)
     except (ModelError, SpecError) as error:
-        raise StartError(str(error)) from error
+        hint = "; `keyscore demo` builds it" if uri == DEMO_BUNDLE and not Path(uri).exists() else ""
+        raise StartError(f"{error}{hint}") from error
     problems = list(disagreements(spec, scorer.signature))
     if problems:
         raise StartError(f"{uri}: model and {SERVING} disagree: {'; '.join(problems)}")

@@ -1,6 +1,6 @@
 """Does the store hold what the spec asks for? In words, before a request finds out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from features.spec import FeatureView, Spec
 from features.stores.base import DescribedStore, OnlineStore, StoredView
@@ -24,18 +24,22 @@ async def store_problems(spec: Spec, store: OnlineStore) -> list[str]:
     if not isinstance(store, DescribedStore):
         return []
     stored = await store.views()
-    return [problem for view in spec.views for problem in _view_problems(view, stored)]
+    return [problem for view in spec.views for problem in view_problems(view, stored)]
 
 
-def _view_problems(view: FeatureView, stored: dict[str, StoredView]) -> Iterator[str]:
+def view_problems(view: FeatureView, stored: Mapping[str, StoredView]) -> Iterator[str]:
+    """What the spec asks of one view and the store does not hold, in words and with what to do."""
     found = stored.get(view.name)
     keys = tuple(part.name for part in view.entity.keys)
+    options = " ".join(f"--key {key}" for key in keys)
     if found is None:
-        options = " ".join(f"--key {key}" for key in keys)
         yield f"the store has no view {view.name!r}; fill it with `keyscore load {view.name} FILE {options}`"
         return
     if len(found.keys) != len(keys):
-        yield f"view {view.name!r} is stored under {', '.join(found.keys)}, the spec reads it by {', '.join(keys)}"
+        yield (
+            f"view {view.name!r} is stored under {', '.join(found.keys)}, the spec reads it by {', '.join(keys)}; "
+            f"load it again with `{options}`"
+        )
     for column in view.layout.columns:
         dtype = found.columns.get(column.name)
         if dtype is None:

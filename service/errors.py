@@ -1,6 +1,7 @@
 """Everything that can go wrong with a request or a start, placed on the way that a request takes.
 
     start    ──► StartError            the operator is at fault: settings, bundle or store
+    load     ──► TableError            a file with rows for the store, or a value in it
     admit    ──► Shed                  too much is in flight
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
@@ -22,6 +23,10 @@ class ServiceError(Exception):
 
 class StartError(ServiceError):
     """The service cannot start; one line that says why and what to do."""
+
+
+class TableError(ServiceError):
+    """A file cannot be read as rows; names the file, the row and what to do, for the operator."""
 
 
 class RequestError(ServiceError):

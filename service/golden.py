@@ -105,4 +105,7 @@ def score_golden(line: GoldenLine, assembler: Assembler, scorer: CatBoostScorer)
 def _row(record: dict[str, Any] | None, view: FeatureView) -> Retrieved:
     if record is None:
         return Retrieved(None)
+    moments = (record.get("event_time"), *(record.get("event_times") or {}).values())
+    if not all(moment is None or isinstance(moment, (int, float)) for moment in moments):
+        raise TypeError("an event time must be Unix seconds")
     return Retrieved(view.layout.pack(record["values"], record.get("event_time"), record.get("event_times")))

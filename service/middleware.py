@@ -67,7 +67,7 @@ class Outermost:
             await _send_internal_error(send_with_id, request_id)
         finally:
             took_s = self._clock.monotonic() - began
-            self._observer.observe(RequestEnded(_route(scope), status, took_s))
+            self._observer.observe(RequestEnded(_route(scope), status or _CLIENT_CLOSED, took_s))
 
 
 def _request_id(scope: Scope) -> str:

@@ -4,6 +4,7 @@ The instance schema is made of the spec, so a caller's generated client asks for
 to the parser in both directions: what the schema admits is understood, what it excludes is refused.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from features.keys import MAX_KEY_LENGTH, KeyDType, KeyPart
@@ -12,7 +13,8 @@ from features.values import FLOAT32_MAX, DType
 from service.problems import MEDIA_TYPE
 from service.schemas import DetailedAnswer, Parameters, ProblemDocument, SimpleAnswer
 
-_INT64: Final = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
+_INT64: Final[Mapping[str, Any]] = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
+_BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _PROBLEMS: Final = {
     400: "The body is not JSON.",
     404: "An entity is unknown, and the policy of one of its features is `fail`.",
@@ -39,7 +41,7 @@ def request_body(spec: Spec, max_instances: int) -> dict[str, Any]:
                 "maxItems": max_instances,
                 "items": instance_schema(spec),
             },
-            "parameters": Parameters.model_json_schema(),
+            "parameters": {"anyOf": [Parameters.model_json_schema(), {"type": "null"}]},
         },
     }
     return {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -51,6 +53,7 @@ def instance_schema(spec: Spec) -> dict[str, Any]:
     shapes: list[dict[str, Any]] = [
         {
             "title": "by name",
+            "description": 'Other members are refused, unless `parameters` say `"extra": "ignore"`.',
             "type": "object",
             "required": list(values),
             "properties": values,
@@ -70,7 +73,7 @@ def instance_schema(spec: Spec) -> dict[str, Any]:
             + (" or of UTF-8 text." if len(values) == 1 else f" with {', '.join(values)}."),
             "type": "object",
             "required": ["b64"],
-            "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+            "properties": {"b64": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64}},
             "additionalProperties": False,
         },
     ]
@@ -92,9 +95,14 @@ def responses(*, detailed: bool) -> dict[int | str, dict[str, Any]]:
         }
     }
     for status, description in _PROBLEMS.items():
-        schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
-        found[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+        found[status] = problem_response(description)
     return found
+
+
+def problem_response(description: str) -> dict[str, Any]:
+    """The OpenAPI response of a problem document; the model itself comes in with `DetailedAnswer`."""
+    schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 def _count(what: str) -> dict[str, Any]:
@@ -103,8 +111,8 @@ def _count(what: str) -> dict[str, Any]:
 
 def _key(part: KeyPart) -> dict[str, Any]:
     if part.dtype is KeyDType.INT64:
-        return {"anyOf": [_INT64, {"type": "string", "pattern": "^(0|-?[1-9][0-9]{0,18})$"}]}
-    text = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
+        return {"anyOf": [_INT64, {"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$"}]}
+    text = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": r"^[^\u0000]*$"}
     return {"anyOf": [text, {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1}]}
 
 
@@ -119,7 +127,7 @@ def _field(one: RequestField) -> dict[str, Any]:
         case DType.FLOAT:
             schema = {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
     if one.minimum is not None:
-        schema["minimum"] = one.minimum
+        schema["minimum"] = max(one.minimum, schema["minimum"])
     if one.maximum is not None:
-        schema["maximum"] = one.maximum
+        schema["maximum"] = min(one.maximum, schema["maximum"])
     return schema

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict
 
 from service.errors import StartError
 
@@ -110,31 +110,62 @@ class Platform:
         )
 
 
-def read_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> tuple[Settings, Platform]:
+def read_settings(
+    arguments: Sequence[str], environ: Mapping[str, str] | None = None, *, program: str | None = None
+) -> tuple[Settings, Platform]:
     """The settings of a run, from flags and environment.
 
     Args:
         arguments: Command-line flags, without the program's name.
         environ: The environment; the process's own by default.
+        program: What the program is called in messages about flags.
 
     Raises:
         StartError: A setting is unknown or out of bounds; one line for all of them.
         SystemExit: `--help` was asked for, or a flag is not known.
     """
     try:
-        settings = CliApp.run(Settings, cli_args=list(arguments))
+        settings = settings_from_flags(arguments, program=program)
     except ValidationError as error:
-        raise StartError("; ".join(_plain(one["loc"], one["msg"]) for one in error.errors())) from None
+        raise StartError("; ".join(setting_problems(error).values())) from None
     found = os.environ if environ is None else environ
     for name in unknown_variables(found):
         sys.stderr.write(f"warning: the environment sets {name}, which is no setting of Keyscore\n")
     return settings, Platform.of(found)
 
 
+def settings_from_flags(
+    arguments: Sequence[str], *, program: str | None = None, fallback: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings that flags and environment give.
+
+    Args:
+        arguments: Command-line flags, without the program's name.
+        program: What the program is called in messages about flags.
+        fallback: Settings that count for more than the environment and for less than a flag.
+
+    Raises:
+        ValidationError: A setting is out of bounds; see `setting_problems`.
+        SystemExit: `--help` was asked for, or a flag is not known.
+    """
+    source: CliSettingsSource[Settings] = CliSettingsSource(Settings, cli_prog_name=program)
+    return CliApp.run(Settings, cli_args=list(arguments), cli_settings_source=source, **(fallback or {}))
+
+
+def setting_problems(error: ValidationError) -> dict[str, str]:
+    """What is wrong with each setting, in words, by the setting's name."""
+    return {str(one["loc"][0]): _plain(one["loc"], one["msg"]) for one in error.errors()}
+
+
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables with our prefix that set nothing: most likely misspelt."""
-    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    known = variables()
     return sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
+
+
+def variables() -> list[str]:
+    """Every environment variable that sets something."""
+    return [_PREFIX + name.upper() for name in Settings.model_fields]
 
 
 def bundle_uri(settings: Settings, platform: Platform) -> str:

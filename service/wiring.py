@@ -70,7 +70,7 @@ async def running_service(
         StartError: It cannot start; one line for the operator.
     """
     clock = clock or SystemClock()
-    store = store or SqliteStore(settings.sqlite_path)
+    store = SqliteStore(settings.sqlite_path) if store is None else store
     tally = Tally()
     try:
         await store.open()

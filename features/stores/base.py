@@ -75,6 +75,14 @@ class DescribedStore(Protocol):
         """
         ...
 
+    async def row_counts(self) -> dict[str, int]:
+        """How many rows each view holds, by the view's name; may have to look at all of them.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        ...
+
     async def example_key(self, view: str) -> str | None:
         """The text of some key that the view holds a row for; None if it holds none.
 

@@ -19,6 +19,7 @@ from features.spec import FeatureView
 from features.stores.base import ReadAnswer, StoredView
 from features.stores.sqlite_file import (
     connect_read_only,
+    count_rows,
     describe,
     encode_key,
     file_error,
@@ -71,6 +72,10 @@ class SqliteStore:
         """See `DescribedStore.views`."""
         return await self._run(self._views)
 
+    async def row_counts(self) -> dict[str, int]:
+        """See `DescribedStore.row_counts`."""
+        return await self._run(self._row_counts)
+
     async def example_key(self, view: str) -> str | None:
         """See `DescribedStore.example_key`."""
         return await self._run(self._example_key, view)
@@ -110,6 +115,13 @@ class SqliteStore:
     def _views(self) -> dict[str, StoredView]:
         try:
             return describe(self._current_connection())
+        except sqlite3.Error as error:
+            raise file_error(self._path, error) from error
+
+    def _row_counts(self) -> dict[str, int]:
+        try:
+            connection = self._current_connection()
+            return {name: count_rows(connection, name) for name in describe(connection)}
         except sqlite3.Error as error:
             raise file_error(self._path, error) from error
 

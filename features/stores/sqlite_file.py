@@ -106,14 +106,26 @@ def file_error(path: Path, error: sqlite3.Error) -> StoreFileError:
 
 
 def describe(connection: sqlite3.Connection) -> dict[str, StoredView]:
-    """The views that the file declares, by name."""
-    return {
-        name: StoredView(
-            tuple(orjson.loads(keys)),
-            {column: DType(dtype) for column, dtype in orjson.loads(columns).items()},
-        )
-        for name, keys, columns in connection.execute("SELECT name, keys, columns FROM views ORDER BY name")
-    }
+    """The views that the file declares, by name.
+
+    Raises:
+        StoreFileError: A declaration cannot be read.
+    """
+    try:
+        return {
+            name: StoredView(
+                tuple(orjson.loads(keys)),
+                {column: DType(dtype) for column, dtype in orjson.loads(columns).items()},
+            )
+            for name, keys, columns in connection.execute("SELECT name, keys, columns FROM views ORDER BY name")
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreFileError("the store's list of views is damaged; build the file anew") from error
+
+
+def count_rows(connection: sqlite3.Connection, view: str) -> int:
+    """How many rows the view holds."""
+    return int(connection.execute("SELECT count(*) FROM rows WHERE view = ?", (view,)).fetchone()[0])
 
 
 class SqliteWriter:
@@ -140,7 +152,7 @@ class SqliteWriter:
             if not self._empty():
                 _check_ours(self._connection, self._path)  # before anything is changed: it may be somebody else's
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA synchronous = FULL")  # a committed write survives a power cut
             self._connection.execute("BEGIN IMMEDIATE")
             if self._empty():
                 for statement in _SCHEMA:
@@ -165,6 +177,8 @@ class SqliteWriter:
             raise file_error(self._path, failure) from failure
         finally:
             self._connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise file_error(self._path, error) from error
 
     def _empty(self) -> bool:
         return not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -172,6 +186,34 @@ class SqliteWriter:
     def views(self) -> dict[str, StoredView]:
         """The views that the file holds now, by name."""
         return describe(self._connection)
+
+    def row_count(self, view: str) -> int:
+        """How many rows the view holds now; 0 for a view that the file does not declare."""
+        return count_rows(self._connection, view)
+
+    def row(self, view: str, key: EntityKey) -> StoredRow | None:
+        """One entity's row as it stands now, if there is one.
+
+        Raises:
+            StoreFileError: The row cannot be read.
+        """
+        record = self._record(view, key)
+        if record is None:
+            return None
+        return StoredRow(key, record["values"], record.get("event_time"), record.get("event_times"))
+
+    def _record(self, view: str, key: EntityKey) -> dict[str, Any] | None:
+        found = self._connection.execute(
+            "SELECT row FROM rows WHERE view = ? AND key = ?", (view, encode_key(key))
+        ).fetchone()
+        if found is None:
+            return None
+        try:
+            record: dict[str, Any] = orjson.loads(found[0])
+            record["values"].keys()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreFileError(f"a row of {view} in {self._path} is damaged; load the view again") from error
+        return record
 
     def replace_view(
         self,
@@ -200,8 +242,7 @@ class SqliteWriter:
                 "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
                 ((name, encode_key(row.key), _encode_row(row, typed)) for row in rows),
             )
-            counted = self._connection.execute("SELECT count(*) FROM rows WHERE view = ?", (name,))
-            return int(counted.fetchone()[0])
+            return count_rows(self._connection, name)
         except sqlite3.Error as error:
             raise file_error(self._path, error) from error
 
@@ -223,10 +264,7 @@ class SqliteWriter:
         try:
             columns = self.views()[view].columns
             typed = {name: as_dtype(value, Column(name, columns[name])) for name, value in values.items()}
-            found = self._connection.execute(
-                "SELECT row FROM rows WHERE view = ? AND key = ?", (view, encode_key(key))
-            ).fetchone()
-            row: dict[str, Any] = orjson.loads(found[0]) if found else {"values": {}, "event_time": moment}
+            row = self._record(view, key) or {"values": {}, "event_time": moment}
             row["values"].update(typed)
             row.setdefault("event_times", {}).update(dict.fromkeys(typed, moment))
             self._connection.execute(
@@ -289,6 +327,10 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     # Reading the schema is what makes sqlite look at the file's content and at its locks.
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:  # what is left of a first load that was refused
+        raise StoreFileError(
+            f"the store's file {path} holds nothing yet; `keyscore demo` or `keyscore load VIEW FILE` fills it"
+        )
     if application != _APPLICATION_ID or not {"views", "rows"} <= tables:
         raise StoreFileError(
             f"{path} is a sqlite database, but not a Keyscore store; name another KEYSCORE_SQLITE_PATH"

@@ -39,7 +39,7 @@ def test_values_come_back_as_they_were_put_in() -> None:
     back = _values(given_)
     assert back == list(given_.values())
     assert back[2] is True
-    assert math.copysign(1, back[4] or 0.0) == -1  # type: ignore[arg-type]  # a float: -0.0 keeps its sign
+    assert str(back[4]) == "-0.0"
 
 
 def test_integers_beyond_2_to_the_53_stay_exact() -> None:
@@ -171,3 +171,15 @@ def test_every_row_of_every_layout_comes_back_exactly(data: st.DataObject) -> No
         assert type(layout.value(row, at)) is type(value)
         assert layout.event_time(row, at) == (times or {}).get(column.name, 1e9)
     assert len(row.numbers) == 8 * len(layout.numeric)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1])
+def test_an_integer_that_float64_would_round_does_not_fit_a_float_column(value: int) -> None:
+    with pytest.raises(ValueMismatch):
+        as_dtype(value, Column("a", DType.FLOAT))
+
+
+def test_text_with_a_lone_surrogate_fits_no_column() -> None:
+    with pytest.raises(ValueMismatch):
+        as_dtype("\udcff", Column("a", DType.STRING))
+    assert as_dtype("žluť", Column("a", DType.STRING)) == "žluť"

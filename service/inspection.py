@@ -1,0 +1,233 @@
+"""Looks at everything that a start needs, one thing after the other, and says of each whether it is well.
+
+    settings ──► store ──► bundle ──► views ──► golden lines ──► an example
+
+A start stops at the first problem; this goes on wherever the next thing can be looked at without the one before, so
+that an operator learns of all problems at once.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from features.documents import nearest
+from features.errors import FeaturesError, StoreError
+from features.spec import FeatureView
+from features.stores.base import DescribedStore, StoredView
+from features.stores.sqlite import SqliteStore
+from service.banner import example_instance
+from service.bundle import Bundle, SingleView, load_bundle, load_transforms
+from service.checks import view_problems
+from service.errors import RequestError, StartError
+from service.golden import self_test
+from service.problems import problem_for
+from service.settings import (
+    Platform,
+    Settings,
+    bundle_uri,
+    setting_problems,
+    settings_from_flags,
+    unknown_variables,
+    variables,
+)
+from service.wiring import assembler_of, running_service, single_view
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: How it is.
+        about: What it is.
+        text: What was found, and what to do about a problem.
+    """
+
+    level: Level
+    about: str
+    text: str
+
+
+Report = Callable[[Finding], None]
+
+
+async def inspect(arguments: Sequence[str], environ: Mapping[str, str], report: Report) -> bool:
+    """Looks at everything; returns whether a service would start and answer.
+
+    Args:
+        arguments: Flags, as `python -m service` takes them.
+        environ: The process's environment.
+        report: Told of each finding when it is made.
+
+    Raises:
+        SystemExit: A flag is not known.
+    """
+    return await _Inspection(report).run(arguments, environ)
+
+
+class _Inspection:
+    __slots__ = ("_report", "_well")
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._well = True
+
+    def _ok(self, about: str, text: str) -> None:
+        self._report(Finding(Level.OK, about, text))
+
+    def _warn(self, about: str, text: str) -> None:
+        self._report(Finding(Level.WARNING, about, text))
+
+    def _problem(self, about: str, text: str) -> None:
+        self._well = False
+        self._report(Finding(Level.PROBLEM, about, text))
+
+    async def run(self, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+        settings, platform = self._settings(arguments, environ)
+        async with AsyncExitStack() as stack:
+            store = SqliteStore(settings.sqlite_path)
+            stack.push_async_callback(store.aclose)
+            stored, counts = await self._store(store, settings)
+            bundle = await self._bundle(settings, platform, store if stored is not None else None)
+            if bundle is not None and stored is not None:
+                for view in bundle.spec.views:
+                    self._view(view, stored, counts)
+            if bundle is not None:
+                self._golden(bundle)
+        if self._well:
+            await self._example(settings, platform)
+        return self._well
+
+    def _settings(self, arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[Settings, Platform]:
+        """The settings; one that is not valid counts as not set, so that the others can be looked at."""
+        problems: dict[str, str] = {}
+        fallback: dict[str, Any] = {}
+        while True:
+            try:
+                settings = settings_from_flags(arguments, program="keyscore check", fallback=fallback)
+                break
+            except ValidationError as error:
+                problems |= setting_problems(error)
+                shipped = {name: Settings.model_fields[name].default for name in problems}
+                if fallback == shipped:  # a flag is at fault
+                    arguments = _without(arguments, problems)
+                fallback = shipped
+        for problem in problems.values():
+            self._problem("settings", problem)
+        platform = Platform()
+        try:
+            platform = Platform.of(environ)
+        except StartError as error:
+            self._problem("settings", str(error))
+        if self._well:
+            self._ok("settings", "valid")
+        for name in unknown_variables(environ):
+            self._warn("settings", f"{name} is set but is no setting{nearest(name, variables())}")
+        return settings, platform
+
+    async def _store(
+        self, store: SqliteStore, settings: Settings
+    ) -> tuple[Mapping[str, StoredView] | None, Mapping[str, int]]:
+        try:
+            await store.open()
+            views, counts = await store.views(), await store.row_counts()
+        except StoreError as error:
+            self._problem("store", str(error))
+            return None, {}
+        self._ok("store", f"{settings.sqlite_path} holds {_counted(len(views), 'view')}")
+        return views, counts
+
+    async def _bundle(self, settings: Settings, platform: Platform, store: SqliteStore | None) -> Bundle | None:
+        try:
+            uri = bundle_uri(settings, platform)
+            single = SingleView(settings.view) if settings.view else None
+            if isinstance(store, DescribedStore):
+                single = await single_view(settings, store)
+            bundle = load_bundle(uri, single, load_transforms(settings.transforms))
+            assembler_of(bundle)
+        except (StartError, StoreError) as error:
+            self._problem("bundle", str(error))
+            return None
+        spec = bundle.spec
+        what = f"{_counted(len(spec.features), 'feature')} from {_counted(len(spec.views), 'view')}"
+        self._ok("bundle", f"{uri} is {spec.name} {spec.version}: {what}, model {bundle.digest[:_DIGEST]}…")
+        return bundle
+
+    def _view(self, view: FeatureView, stored: Mapping[str, StoredView], counts: Mapping[str, int]) -> None:
+        about = f"view {view.name}"
+        problems = list(view_problems(view, stored))
+        for problem in problems:
+            self._problem(about, problem)
+        rows = counts.get(view.name, 0)
+        if not problems and rows:
+            self._ok(about, f"{_counted(rows, 'row')}, {_counted(len(view.layout.columns), 'column')} read")
+        elif not problems:
+            keys = " ".join(f"--key {part.name}" for part in view.entity.keys)
+            self._problem(about, f"holds no rows; fill it with `keyscore load {view.name} FILE {keys}`")
+
+    def _golden(self, bundle: Bundle) -> None:
+        try:
+            lines = self_test(bundle, assembler_of(bundle))
+        except StartError as error:
+            self._problem("golden lines", str(error))
+            return
+        if lines:
+            self._ok("golden lines", f"{_counted(lines, 'line')} score as recorded")
+        else:
+            self._warn("golden lines", "none in the bundle, so nothing proves that this build scores as training did")
+
+    async def _example(self, settings: Settings, platform: Platform) -> None:
+        try:
+            async with running_service(settings, platform) as service:
+                sent = await example_instance(service)
+                if sent is None:
+                    self._warn("example", "no entity at hand to try; try one of yours with `keyscore predict`")
+                    return
+                begun = time.perf_counter()
+                with service.pipeline.admit() as permit:
+                    body = orjson.dumps({"instances": [sent]})
+                    answer = await service.pipeline.answer(body, permit, detailed=False)
+                took_ms = 1000 * (time.perf_counter() - begun)
+        except StartError as error:
+            self._problem("example", str(error))
+        except (RequestError, FeaturesError) as error:
+            self._problem("example", f"{orjson.dumps(sent).decode()} is not answered: {problem_for(error).detail}")
+        else:
+            scores = orjson.loads(answer.body)["predictions"][0]
+            shown = ", ".join(f"{score:.4g}" for score in scores)
+            self._ok("example", f"{orjson.dumps(sent).decode()} scores [{shown}] in {took_ms:.1f} ms")
+
+
+def _without(arguments: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """The flags without those of these settings."""
+    flags = {f"--{name.replace('_', '-')}" for name in names}
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        flag, joined, _ = argument.partition("=")
+        if flag not in flags:
+            kept.append(argument)
+        elif not joined:
+            next(rest, None)
+    return kept
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+_DIGEST: Final = len("sha256:") + 12

@@ -1,0 +1,45 @@
+"""Which rows of which views a request needs."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.keys import KeyPart
+from features.planning import Instance, Planner
+from features.spec import Entity, FeatureView, Spec
+from features.values import Column, DType, RowLayout
+
+_CUSTOMER, _MERCHANT = KeyPart("customer_id"), KeyPart("merchant_id")
+_LAYOUT = RowLayout((Column("x", DType.FLOAT),))
+_ENTITIES = (
+    Entity("customer", (_CUSTOMER,)),
+    Entity("merchant", (_MERCHANT,)),
+    Entity("pair", (_MERCHANT, _CUSTOMER)),
+)
+_VIEWS = tuple(FeatureView(entity.name, entity, _LAYOUT) for entity in _ENTITIES)
+_PLANNER = Planner(Spec("n", "1", _ENTITIES, _VIEWS, (), ()))
+
+
+def test_each_view_gets_the_parts_of_its_own_entity_in_the_entitys_order() -> None:
+    customer, merchant, pair = _PLANNER.plan([Instance(("C1", "M1"))])
+    assert (customer.view, customer.keys, customer.distinct) == (_VIEWS[0], ("C1",), ("C1",))
+    assert (merchant.view, merchant.keys) == (_VIEWS[1], ("M1",))
+    assert (pair.view, pair.keys, pair.distinct) == (_VIEWS[2], (("M1", "C1"),), (("M1", "C1"),))
+
+
+def test_a_repeated_key_is_read_once() -> None:
+    customer, merchant, pair = _PLANNER.plan([Instance(("C1", "M1")), Instance(("C1", "M2")), Instance(("C1", "M1"))])
+    assert (customer.keys, customer.distinct) == (("C1", "C1", "C1"), ("C1",))
+    assert merchant.distinct == ("M1", "M2")
+    assert pair.distinct == (("M1", "C1"), ("M2", "C1"))
+
+
+def test_no_instances_need_no_rows() -> None:
+    assert all((one.keys, one.distinct) == ((), ()) for one in _PLANNER.plan([]))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("XYZ"))))
+def test_keys_follow_the_instances_and_distinct_holds_each_once(keys: list[tuple[str, str]]) -> None:
+    for lookup in _PLANNER.plan([Instance(key) for key in keys]):
+        assert len(lookup.keys) == len(keys)
+        assert len(lookup.distinct) == len(set(lookup.distinct))
+        assert set(lookup.distinct) == set(lookup.keys)
