@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict
 
+from features.stores.base import ReadMode
 from service.errors import StartError
 
 DEMO_BUNDLE: Final = "var/demo"
@@ -37,14 +38,26 @@ class Settings(BaseSettings):
     bundle: str | None = None
     """Directory or gs:// URI of the bundle; AIP_STORAGE_URI fills it on Vertex AI, the demo on a laptop."""
 
-    store: Literal["sqlite"] = "sqlite"
-    """Which online store to read: sqlite, the embedded one."""
+    store: Literal["sqlite", "vertex"] = "sqlite"
+    """Which online store to read: sqlite, the embedded one, or Vertex AI Feature Store."""
 
     sqlite_path: Path = Path("var/features.sqlite")
     """The embedded store's file."""
 
     view: str | None = None
     """The one feature view of a bundle that has no serving.yaml."""
+
+    vertex_endpoint: str | None = None
+    """host:port to read from in place of the views' regional hosts; an emulator's, or a private endpoint's."""
+
+    vertex_rest_endpoint: str | None = None
+    """host:port to look views up at the start; without it and with the one above, views are not looked up."""
+
+    vertex_plaintext: bool = False
+    """No TLS and no credentials, for an emulator."""
+
+    vertex_read: ReadMode = ReadMode.AUTO
+    """How to read several keys: auto, streaming (v1beta1, one message) or unary (v1, one call per key)."""
 
     transforms: str | None = None
     """Module, installed beside the service, whose TRANSFORMS are added to the derived features' functions."""

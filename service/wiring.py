@@ -10,7 +10,6 @@ from features.clock import Clock, SystemClock
 from features.errors import SpecError, StoreError
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
-from features.stores.sqlite import SqliteStore
 from service.admission import Admission, FixedLimit
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
@@ -18,6 +17,7 @@ from service.errors import StartError
 from service.golden import self_test
 from service.pipeline import Pipeline
 from service.settings import Platform, Settings, bundle_uri
+from service.stores import embedded_store, vertex_store
 from service.telemetry import PrometheusExport, Tally
 
 log = logging.getLogger("keyscore")
@@ -70,11 +70,16 @@ async def running_service(
         StartError: It cannot start; one line for the operator.
     """
     clock = clock or SystemClock()
-    store = SqliteStore(settings.sqlite_path) if store is None else store
     tally = Tally()
+    if store is None:
+        store = embedded_store(settings)
     try:
-        await store.open()
+        if store is not None:
+            await store.open()
         bundle = await load(settings, platform, store)
+        if store is None:
+            store = vertex_store(settings, bundle.spec, clock, tally)
+            await store.open()
         assembler = assembler_of(bundle)
         retrieval = Retrieval(
             bundle.spec.views,
@@ -107,10 +112,11 @@ async def running_service(
     except StoreError as error:
         raise StartError(str(error)) from error
     finally:
-        await store.aclose()
+        if store is not None:
+            await store.aclose()
 
 
-async def load(settings: Settings, platform: Platform, store: OnlineStore) -> Bundle:
+async def load(settings: Settings, platform: Platform, store: OnlineStore | None) -> Bundle:
     """The bundle that the settings name, checked against the store as far as the store can tell.
 
     Raises:
@@ -118,13 +124,13 @@ async def load(settings: Settings, platform: Platform, store: OnlineStore) -> Bu
     """
     uri = bundle_uri(settings, platform)
     bundle = load_bundle(uri, await single_view(settings, store), load_transforms(settings.transforms))
-    problems = await store_problems(bundle.spec, store)
+    problems = await store_problems(bundle.spec, store) if store is not None else []
     if problems:
         raise StartError("; ".join(problems))
     return bundle
 
 
-async def single_view(settings: Settings, store: OnlineStore) -> SingleView | None:
+async def single_view(settings: Settings, store: OnlineStore | None) -> SingleView | None:
     """The view of a bundle without a serving.yaml; the embedded store knows what its keys are called."""
     if settings.view is None:
         return None

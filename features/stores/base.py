@@ -5,6 +5,7 @@ One contract suite (`tests/contracts/`) runs against every store.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from features.deadline import Deadline
@@ -14,6 +15,16 @@ from features.values import DType, EntityKey, FeatureRow
 
 ReadAnswer = FeatureRow | StoreError | None
 """What a read says about one key: its row, why it could not be had, or None for "there is no row"."""
+
+
+class ReadMode(StrEnum):
+    """How a remote store is asked for several keys."""
+
+    AUTO = "auto"
+    """By a stream where the host knows it, else one by one."""
+
+    STREAMING = "streaming"
+    UNARY = "unary"
 
 
 class OnlineStore(Protocol):

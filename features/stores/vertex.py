@@ -9,14 +9,13 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
 from typing import Final
 
 from features.deadline import Deadline
 from features.errors import StoreAnswerInvalid, StoreDenied, StoreError
 from features.protos import DecodeError
 from features.spec import FeatureView
-from features.stores.base import ReadAnswer
+from features.stores.base import ReadAnswer, ReadMode
 from features.stores.vertex_admin import Presence, look_up_view
 from features.stores.vertex_channel import CallFailed, TokenSource, VertexChannel, error_of_code
 from features.stores.vertex_decoding import decode_data_key, decode_features, decode_fetch_response, encode_data_key
@@ -44,14 +43,6 @@ _LOOK_UP_S: Final = 5.0
 _LEFT_OUT: Final = StoreAnswerInvalid("the answer leaves a key out, or is about another one")
 
 
-class ReadMode(StrEnum):
-    """How to read several keys."""
-
-    AUTO = "auto"
-    STREAMING = "streaming"
-    UNARY = "unary"
-
-
 class VertexStore:
     """Reads feature views of Vertex AI Feature Store; one channel per host."""
 
@@ -76,7 +67,7 @@ class VertexStore:
         Raises:
             StoreAnswerInvalid: A view has no `source`, or one that is not a feature view's resource name.
         """
-        self._regions = {view.name: _region(view) for view in views}
+        self._regions = {view.name: region_of(view) for view in views}
         self._sources = {view.name: view.source or "" for view in views}
         self._tokens = tokens
         self._endpoint = endpoint
@@ -232,7 +223,12 @@ def _taker(answers: dict[EntityKey, ReadAnswer], asked: set[EntityKey], layout: 
     return take
 
 
-def _region(view: FeatureView) -> str:
+def region_of(view: FeatureView) -> str:
+    """The location in the view's `source`.
+
+    Raises:
+        StoreAnswerInvalid: It has none, or one that is not a feature view's resource name.
+    """
     found = _SOURCE.fullmatch(view.source or "")
     if found is None:
         raise StoreAnswerInvalid(

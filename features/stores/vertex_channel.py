@@ -178,7 +178,8 @@ def _pushback_s(error: grpc.aio.AioRpcError | None) -> float | None:
     for name, value in (error.trailing_metadata() or ()) if error is not None else ():
         if name == "grpc-retry-pushback-ms":
             try:
-                return max(0, int(value)) / 1000
+                milliseconds = int(value)
             except ValueError:
                 return None
+            return milliseconds / 1000 if milliseconds >= 0 else None  # negative: do not ask again
     return None

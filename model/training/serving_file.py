@@ -14,6 +14,9 @@ VERSION: Final = "1"
 # Short, as a balance may change any second; no max_age, so that the demo's rows still serve next year.
 _CACHE: Final = {"ttl": "2s", "stale_while_revalidate": "10s", "stale_if_error": "5m", "negative_ttl": "1s"}
 
+# Where the view would lie in Vertex AI Feature Store. The embedded store goes by the view's name, the emulator too.
+_SOURCE: Final = "projects/demo/locations/us-central1/featureOnlineStores/demo/featureViews"
+
 _TEMPLATE: Final = """\
 # What the model needs to know before it can score, and where the service finds it.
 #
@@ -65,7 +68,13 @@ def serving_yaml(model_file: str, sha256: str) -> str:
 
 def _view(name: str) -> str:
     view = VIEWS[name]
-    lines = (f"  # {view.about}", f"  {name}:", f"    entity: {view.entity}", f"    cache: {_flow(_CACHE)}")
+    lines = (
+        f"  # {view.about}",
+        f"  {name}:",
+        f"    entity: {view.entity}",
+        f"    source: {_SOURCE}/{name}",
+        f"    cache: {_flow(_CACHE)}",
+    )
     return "\n".join(lines)
 
 
