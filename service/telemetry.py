@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from features.events import CacheLookedUp, Event, StoreRead
+from features.events import CacheLookedUp, Event, ReadAttempted, ReadRefused, StoreRead
 from service.events import RequestEnded, RequestShed, RowsScored, StageEnded, ValuesSubstituted
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,6 +65,8 @@ class Tally:
         lookups: Cache look-ups by view and result.
         reads: Store reads by view and outcome.
         read_keys: Keys read by view.
+        attempts: Calls to the store by view, outcome and kind: what retries and hedges add to the reads.
+        refused: Reads refused before they reached the store, by view and by whom.
         read_s: Durations of store reads by view.
         rows: Rows per scoring call.
         substituted: Values by kind.
@@ -78,6 +80,8 @@ class Tally:
         self.lookups: Counter[tuple[str, str]] = Counter()
         self.reads: Counter[tuple[str, str]] = Counter()
         self.read_keys: Counter[str] = Counter()
+        self.attempts: Counter[tuple[str, str, str]] = Counter()
+        self.refused: Counter[tuple[str, str]] = Counter()
         self.read_s: defaultdict[str, Histogram] = defaultdict(_durations)
         self.rows = Histogram(ROWS_BUCKETS)
         self.substituted: Counter[str] = Counter()
@@ -87,6 +91,8 @@ class Tally:
             StageEnded: self._stage,
             CacheLookedUp: self._lookup,
             StoreRead: self._read,
+            ReadAttempted: self._attempt,
+            ReadRefused: self._refused,
             RowsScored: self._scored,
             ValuesSubstituted: self._substitution,
             RequestShed: self._refusal,
@@ -115,6 +121,12 @@ class Tally:
         self.reads[event.view, event.outcome] += 1
         self.read_keys[event.view] += event.keys
         self.read_s[event.view].add(event.duration_s)
+
+    def _attempt(self, event: ReadAttempted) -> None:
+        self.attempts[event.view, event.outcome, event.kind] += 1
+
+    def _refused(self, event: ReadRefused) -> None:
+        self.refused[event.view, event.by] += 1
 
     def _scored(self, event: RowsScored) -> None:
         self.rows.add(event.rows)
@@ -166,6 +178,14 @@ class PrometheusExport(Collector):
         yield _counter(
             "keyscore_store_read_keys", "Keys asked for in store reads.", ("view",),
             (((view,), count) for view, count in tally.read_keys.items()),
+        )  # fmt: skip
+        yield _counter(
+            "keyscore_store_attempts", "Calls to the store: first attempts, retries and hedges.",
+            ("view", "outcome", "kind"), tally.attempts.items(),
+        )  # fmt: skip
+        yield _counter(
+            "keyscore_store_reads_refused", "Reads refused before they reached the store.", ("view", "by"),
+            tally.refused.items(),
         )  # fmt: skip
         yield _histograms("keyscore_store_read_duration_seconds", "Batched store reads.", "view", tally.read_s)
         rows = HistogramMetricFamily("keyscore_scored_rows", "Rows per scoring call.")

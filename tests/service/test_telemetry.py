@@ -5,7 +5,7 @@ import math
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from features.events import CacheLookedUp, Event, StoreRead
+from features.events import CacheLookedUp, Event, ReadAttempted, ReadRefused, StoreRead
 from service.events import RequestEnded, RequestShed, RowsScored, Stage, StageEnded, ValuesSubstituted
 from service.telemetry import Histogram, PrometheusExport, Tally
 
@@ -23,6 +23,9 @@ EVENTS: list[Event] = [
     CacheLookedUp("account", coalesced=1, negative=1),
     StoreRead("account", 3, 0.02, "ok"),
     StoreRead("account", 1, 0.02, "timeout"),
+    ReadAttempted("account", 3, 0.01, "unavailable", "first"),
+    ReadAttempted("account", 3, 0.01, "ok", "retry"),
+    ReadRefused("account", "throttle"),
     RowsScored(3),
     ValuesSubstituted(degraded=2, defaulted=1),
     RequestShed(),
@@ -56,6 +59,8 @@ def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         ("keyscore_request_duration_seconds_bucket", {"route": "other", "le": "2"}, 0),
         ("keyscore_request_duration_seconds_bucket", {"route": "other", "le": "+Inf"}, 1),
         ("keyscore_stage_duration_seconds_count", {"stage": "parse"}, 1),
+        ("keyscore_store_attempts_total", {"view": "account", "outcome": "ok", "kind": "retry"}, 1),
+        ("keyscore_store_reads_refused_total", {"view": "account", "by": "throttle"}, 1),
         ("keyscore_cache_lookups_total", {"view": "account", "result": "fresh"}, 3),
         ("keyscore_cache_lookups_total", {"view": "account", "result": "coalesced"}, 1),
         ("keyscore_store_reads_total", {"view": "account", "outcome": "timeout"}, 1),

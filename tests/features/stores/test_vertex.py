@@ -1,0 +1,146 @@
+"""The adapter's own decisions: how to read, when to fall back, when a view is looked up again."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from features.clock import SystemClock
+from features.deadline import Deadline
+from features.emulator.emulator import Emulator
+from features.errors import StoreAnswerInvalid, StoreError, StoreUnavailable
+from features.keys import KeyPart
+from features.spec import Entity, FeatureView
+from features.stores.base import ReadMode
+from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.vertex import VertexStore, region_of
+from features.values import Column, DType, FeatureRow, RowLayout
+
+pytestmark = pytest.mark.anyio
+
+VIEW = FeatureView(
+    "account",
+    Entity("customer", (KeyPart("customer_id"),)),
+    RowLayout((Column("balance", DType.FLOAT),)),
+    source="projects/p/locations/us-central1/featureOnlineStores/s/featureViews/account",
+)
+NOBODY = FeatureView(
+    "nobody",
+    VIEW.entity,
+    VIEW.layout,
+    source="projects/p/locations/us-central1/featureOnlineStores/s/featureViews/nobody",
+)
+
+
+@pytest.fixture
+async def emulator(tmp_path: Path) -> AsyncIterator[Emulator]:
+    path = tmp_path / "features.sqlite"
+    with SqliteWriter(path) as writer:
+        rows = [StoredRow(f"C{n}", {"balance": n / 2}, 1.7e9) for n in range(200)]
+        writer.replace_view("account", ("customer_id",), {"balance": DType.FLOAT}, rows)
+    async with Emulator(path) as running:
+        yield running
+
+
+def store_at(emulator: Emulator, mode: ReadMode = ReadMode.AUTO, view: FeatureView = VIEW) -> VertexStore:
+    return VertexStore(
+        [view],
+        None,
+        endpoint=f"127.0.0.1:{emulator.port}",
+        rest_endpoint=f"127.0.0.1:{emulator.rest_port}",
+        mode=mode,
+    )
+
+
+def soon() -> Deadline:
+    return Deadline.after(5.0, SystemClock())
+
+
+def names(n: int) -> list[str]:
+    return [f"C{number}" for number in range(n)]
+
+
+async def test_one_key_is_a_unary_call_and_several_are_one_message_of_a_stream(emulator: Emulator) -> None:
+    store = store_at(emulator)
+    await store.open()
+    await store.read(VIEW, names(1), soon())
+    answers = await store.read(VIEW, names(100), soon())
+    assert all(isinstance(answers[key], FeatureRow) for key in names(100))
+    assert emulator.reads.messages == {"FetchFeatureValues": 1, "StreamingFetchFeatureValues": 1}
+    assert emulator.reads.connections == 1
+    await store.aclose()
+
+
+async def test_a_host_without_the_streaming_call_is_read_key_by_key_from_then_on(emulator: Emulator) -> None:
+    emulator.set_faults([{"kind": "error", "code": "UNIMPLEMENTED", "method": "StreamingFetchFeatureValues"}])
+    store = store_at(emulator)
+    await store.open()
+    for _ in range(2):
+        answers = await store.read(VIEW, names(30), soon())
+        assert all(isinstance(answers[key], FeatureRow) for key in names(30))
+    assert emulator.reads.messages["FetchFeatureValues"] == 60
+    assert emulator.reads.messages["StreamingFetchFeatureValues"] == 1
+    await store.aclose()
+
+
+async def test_where_streaming_was_asked_for_it_is_not_replaced(emulator: Emulator) -> None:
+    emulator.set_faults([{"kind": "error", "code": "UNIMPLEMENTED", "method": "StreamingFetchFeatureValues"}])
+    store = store_at(emulator, ReadMode.STREAMING)
+    await store.open()
+    with pytest.raises(StoreAnswerInvalid):
+        await store.read(VIEW, names(2), soon())
+    await store.aclose()
+
+
+async def test_a_view_that_does_not_exist_is_told_at_the_start(emulator: Emulator) -> None:
+    store = store_at(emulator, view=NOBODY)
+    with pytest.raises(StoreAnswerInvalid, match="featureViews/nobody does not exist"):
+        await store.open()
+    await store.aclose()
+
+
+async def test_fifty_unknown_entities_in_a_row_have_the_view_looked_up_again(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    store = store_at(emulator)
+    await store.open()
+    (tmp_path / "features.sqlite").unlink()
+    with SqliteWriter(tmp_path / "features.sqlite") as writer:
+        writer.replace_view("other", ("id",), {"x": DType.FLOAT}, [])
+    failure: StoreError | None = None
+    for _ in range(200):
+        try:
+            await store.read(VIEW, [f"X{n}" for n in range(10)], soon())
+        except StoreAnswerInvalid as error:
+            failure = error
+            break
+    assert "does not exist" in str(failure)
+    await store.aclose()
+
+
+async def test_a_store_that_is_down_does_not_keep_the_service_from_starting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = VertexStore([VIEW], None, endpoint="127.0.0.1:1", rest_endpoint="127.0.0.1:1")
+    await store.open()
+    assert "could not be looked up" in caplog.text
+    with pytest.raises(StoreUnavailable):
+        await store.read(VIEW, names(2), soon())
+    assert isinstance((await store.read(VIEW, names(1), soon()))["C0"], StoreUnavailable)
+    await store.aclose()
+
+
+async def test_without_an_address_to_ask_the_log_says_that_views_are_not_looked_up(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = VertexStore([NOBODY], None, endpoint=f"127.0.0.1:{emulator.port}")
+    await store.open()
+    assert "not looked up" in caplog.text
+    assert (await store.read(NOBODY, ["C1"], soon())) == {"C1": None}
+    await store.aclose()
+
+
+def test_the_region_is_part_of_the_resource_name() -> None:
+    assert region_of(VIEW) == "us-central1"
+    with pytest.raises(StoreAnswerInvalid, match="'account' needs `source: projects"):
+        region_of(FeatureView("account", VIEW.entity, VIEW.layout, source="account"))
