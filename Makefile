@@ -5,18 +5,28 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test check format lock clean
+.PHONY: help serve emulator demo test check format lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 # The demo is what is served unless KEYSCORE_BUNDLE names something else.
 ifeq ($(KEYSCORE_BUNDLE),)
 DEMO := var/demo/serving.yaml
 endif
 
-serve: .venv/runtime $(DEMO) ## install what is needed, build the demo if there is none, serve on PORT (8080)
-	@exec $(BIN)/python -m service
+# STORE=emulator reads the same rows over gRPC: the emulator runs the service, and ends when it ends.
+EMULATOR_PORT ?= 8070
+EMULATOR_REST_PORT ?= 8071
+EMULATOR := $(BIN)/keyscore emulator --port $(EMULATOR_PORT) --rest-port $(EMULATOR_REST_PORT)
+BESIDE_emulator := $(EMULATOR) --
+
+serve: .venv/runtime $(DEMO) ## install what is needed, build the demo if there is none, serve on PORT (8080); STORE=emulator reads over gRPC
+	$(if $(filter-out sqlite emulator,$(STORE)),$(error STORE is sqlite or emulator; for Vertex AI itself set KEYSCORE_STORE=vertex))
+	@exec $(BESIDE_$(STORE)) $(BIN)/python -m service
+
+emulator: .venv/runtime $(DEMO) ## speak Vertex AI Feature Store's protocol on EMULATOR_PORT (8070) and EMULATOR_REST_PORT (8071)
+	@exec $(EMULATOR)
 
 demo: .venv/runtime ## build the demo anew: simulate payments, train, fill the embedded store
 	@$(BIN)/keyscore demo

@@ -44,7 +44,7 @@ class SystemClock:
         """See `Clock.wait`; asyncio.wait leaves its futures alone when the waiter is cancelled."""
         pending = [future for future in futures if not future.done()]
         if pending:
-            await asyncio.wait(pending, timeout=max(0.0, until - time.monotonic()))
+            await asyncio.wait(pending, timeout=max(0.0, until - self.monotonic()))
 
 
 class ManualClock:

@@ -8,13 +8,14 @@
            ──► StoreTimeout                    the read took longer than it may
            ──► StoreDenied                     our identity was refused
            ──► StoreAnswerInvalid              it answered, but nonsense
+           ──► WriteFailed                 `keyscore put` was refused
     rows   ──► assembly ──► EntityNotFound     no row, and the policy is `fail`
                         ──► FeatureAbsent      null or too old, and the policy is `fail`
                         ──► FeatureUnread      its read failed, and the policy is `fail`
     waiting anywhere    ──► DeadlineExceeded   the request's time is over
 
-Messages may hold names from the spec and positions. They never hold what a caller or a store sent: `SpecError` and
-`StoreFileError`, which are read by the operator only, are the exceptions.
+Messages may hold names from the spec and positions. They never hold what a caller or a store sent: `SpecError`,
+`StoreFileError` and `WriteFailed`, which are read by the operator only, are the exceptions.
 """
 
 from typing import ClassVar
@@ -92,8 +93,16 @@ class StoreAnswerInvalid(StoreError):
     outcome = "invalid"
 
 
+class StoreAnswerTooLarge(StoreAnswerInvalid):
+    """The store's answer is larger than we take; asking again would bring it once more."""
+
+
 class StoreFileError(StoreUnavailable):
     """The embedded store's file is missing, locked or not a database; the message names it, for the operator."""
+
+
+class WriteFailed(FeaturesError):
+    """The store did not take a write; the message holds its own words, for the operator."""
 
 
 class DeadlineExceeded(FeaturesError):

@@ -9,8 +9,6 @@ that an operator learns of all problems at once.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 import orjson
@@ -25,6 +23,7 @@ from service.banner import example_instance
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import view_problems
 from service.errors import RequestError, StartError
+from service.findings import Finding, Findings
 from service.golden import self_test
 from service.problems import problem_for
 from service.settings import (
@@ -39,33 +38,7 @@ from service.settings import (
 from service.wiring import assembler_of, running_service, single_view
 
 
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        level: How it is.
-        about: What it is.
-        text: What was found, and what to do about a problem.
-    """
-
-    level: Level
-    about: str
-    text: str
-
-
-Report = Callable[[Finding], None]
-
-
-async def inspect(arguments: Sequence[str], environ: Mapping[str, str], report: Report) -> bool:
+async def inspect(arguments: Sequence[str], environ: Mapping[str, str], report: Callable[[Finding], None]) -> bool:
     """Looks at everything; returns whether a service would start and answer.
 
     Args:
@@ -76,41 +49,42 @@ async def inspect(arguments: Sequence[str], environ: Mapping[str, str], report: 
     Raises:
         SystemExit: A flag is not known.
     """
-    return await _Inspection(report).run(arguments, environ)
+    findings = Findings(report)
+    await _Inspection(findings).run(arguments, environ)
+    return findings.well
 
 
 class _Inspection:
-    __slots__ = ("_report", "_well")
+    __slots__ = ("_findings",)
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._well = True
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
 
-    def _ok(self, about: str, text: str) -> None:
-        self._report(Finding(Level.OK, about, text))
-
-    def _warn(self, about: str, text: str) -> None:
-        self._report(Finding(Level.WARNING, about, text))
-
-    def _problem(self, about: str, text: str) -> None:
-        self._well = False
-        self._report(Finding(Level.PROBLEM, about, text))
-
-    async def run(self, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    async def run(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         settings, platform = self._settings(arguments, environ)
+        if settings.store == "sqlite":
+            bundle = await self._embedded(settings, platform)
+        else:
+            bundle = await self._bundle(settings, platform, None)
+            if bundle is not None:
+                from service.vertex_inspection import inspect_vertex  # noqa: PLC0415  # brings grpc along
+
+                await inspect_vertex(bundle, settings, self._findings)
+        if bundle is not None:
+            self._golden(bundle)
+        if self._findings.well:
+            await self._example(settings, platform)
+
+    async def _embedded(self, settings: Settings, platform: Platform) -> Bundle | None:
+        store = SqliteStore(settings.sqlite_path)
         async with AsyncExitStack() as stack:
-            store = SqliteStore(settings.sqlite_path)
             stack.push_async_callback(store.aclose)
             stored, counts = await self._store(store, settings)
             bundle = await self._bundle(settings, platform, store if stored is not None else None)
             if bundle is not None and stored is not None:
                 for view in bundle.spec.views:
                     self._view(view, stored, counts)
-            if bundle is not None:
-                self._golden(bundle)
-        if self._well:
-            await self._example(settings, platform)
-        return self._well
+            return bundle
 
     def _settings(self, arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[Settings, Platform]:
         """The settings; one that is not valid counts as not set, so that the others can be looked at."""
@@ -127,16 +101,16 @@ class _Inspection:
                     arguments = _without(arguments, problems)
                 fallback = shipped
         for problem in problems.values():
-            self._problem("settings", problem)
+            self._findings.problem("settings", problem)
         platform = Platform()
         try:
             platform = Platform.of(environ)
         except StartError as error:
-            self._problem("settings", str(error))
-        if self._well:
-            self._ok("settings", "valid")
+            self._findings.problem("settings", str(error))
+        if self._findings.well:
+            self._findings.ok("settings", "valid")
         for name in unknown_variables(environ):
-            self._warn("settings", f"{name} is set but is no setting{nearest(name, variables())}")
+            self._findings.warn("settings", f"{name} is set but is no setting{nearest(name, variables())}")
         return settings, platform
 
     async def _store(
@@ -146,9 +120,9 @@ class _Inspection:
             await store.open()
             views, counts = await store.views(), await store.row_counts()
         except StoreError as error:
-            self._problem("store", str(error))
+            self._findings.problem("store", str(error))
             return None, {}
-        self._ok("store", f"{settings.sqlite_path} holds {_counted(len(views), 'view')}")
+        self._findings.ok("store", f"{settings.sqlite_path} holds {_counted(len(views), 'view')}")
         return views, counts
 
     async def _bundle(self, settings: Settings, platform: Platform, store: SqliteStore | None) -> Bundle | None:
@@ -160,42 +134,44 @@ class _Inspection:
             bundle = load_bundle(uri, single, load_transforms(settings.transforms))
             assembler_of(bundle)
         except (StartError, StoreError) as error:
-            self._problem("bundle", str(error))
+            self._findings.problem("bundle", str(error))
             return None
         spec = bundle.spec
         what = f"{_counted(len(spec.features), 'feature')} from {_counted(len(spec.views), 'view')}"
-        self._ok("bundle", f"{uri} is {spec.name} {spec.version}: {what}, model {bundle.digest[:_DIGEST]}…")
+        self._findings.ok("bundle", f"{uri} is {spec.name} {spec.version}: {what}, model {bundle.digest[:_DIGEST]}…")
         return bundle
 
     def _view(self, view: FeatureView, stored: Mapping[str, StoredView], counts: Mapping[str, int]) -> None:
         about = f"view {view.name}"
         problems = list(view_problems(view, stored))
         for problem in problems:
-            self._problem(about, problem)
+            self._findings.problem(about, problem)
         rows = counts.get(view.name, 0)
         if not problems and rows:
-            self._ok(about, f"{_counted(rows, 'row')}, {_counted(len(view.layout.columns), 'column')} read")
+            self._findings.ok(about, f"{_counted(rows, 'row')}, {_counted(len(view.layout.columns), 'column')} read")
         elif not problems:
             keys = " ".join(f"--key {part.name}" for part in view.entity.keys)
-            self._problem(about, f"holds no rows; fill it with `keyscore load {view.name} FILE {keys}`")
+            self._findings.problem(about, f"holds no rows; fill it with `keyscore load {view.name} FILE {keys}`")
 
     def _golden(self, bundle: Bundle) -> None:
         try:
             lines = self_test(bundle, assembler_of(bundle))
         except StartError as error:
-            self._problem("golden lines", str(error))
+            self._findings.problem("golden lines", str(error))
             return
         if lines:
-            self._ok("golden lines", f"{_counted(lines, 'line')} score as recorded")
+            self._findings.ok("golden lines", f"{_counted(lines, 'line')} score as recorded")
         else:
-            self._warn("golden lines", "none in the bundle, so nothing proves that this build scores as training did")
+            self._findings.warn(
+                "golden lines", "none in the bundle, so nothing proves that this build scores as training did"
+            )
 
     async def _example(self, settings: Settings, platform: Platform) -> None:
         try:
             async with running_service(settings, platform) as service:
                 sent = await example_instance(service)
                 if sent is None:
-                    self._warn("example", "no entity at hand to try; try one of yours with `keyscore predict`")
+                    self._findings.warn("example", "no entity at hand to try; try one of yours with `keyscore predict`")
                     return
                 begun = time.perf_counter()
                 with service.pipeline.admit() as permit:
@@ -203,13 +179,15 @@ class _Inspection:
                     answer = await service.pipeline.answer(body, permit, detailed=False)
                 took_ms = 1000 * (time.perf_counter() - begun)
         except StartError as error:
-            self._problem("example", str(error))
+            self._findings.problem("example", str(error))
         except (RequestError, FeaturesError) as error:
-            self._problem("example", f"{orjson.dumps(sent).decode()} is not answered: {problem_for(error).detail}")
+            self._findings.problem(
+                "example", f"{orjson.dumps(sent).decode()} is not answered: {problem_for(error).detail}"
+            )
         else:
             scores = orjson.loads(answer.body)["predictions"][0]
             shown = ", ".join(f"{score:.4g}" for score in scores)
-            self._ok("example", f"{orjson.dumps(sent).decode()} scores [{shown}] in {took_ms:.1f} ms")
+            self._findings.ok("example", f"{orjson.dumps(sent).decode()} scores [{shown}] in {took_ms:.1f} ms")
 
 
 def _without(arguments: Sequence[str], names: Mapping[str, str]) -> list[str]:

@@ -18,14 +18,29 @@ def embedded_store(settings: Settings) -> SqliteStore | None:
     return SqliteStore(settings.sqlite_path) if settings.store == "sqlite" else None
 
 
-def vertex_store(settings: Settings, spec: Spec, clock: Clock, observer: Observer) -> OnlineStore:
+def vertex_store(
+    settings: Settings,
+    spec: Spec,
+    clock: Clock,
+    observer: Observer,
+    *,
+    receive_limit_bytes: int | None = None,
+) -> OnlineStore:
     """Vertex AI Feature Store: per host one channel and one guard; misses of the same moment are one read.
+
+    Args:
+        settings: Where it is and how to read it.
+        spec: The views to read.
+        clock: The time.
+        observer: Who learns of attempts and refusals.
+        receive_limit_bytes: The largest answer taken; None for the shipped limit.
 
     Raises:
         StoreError: A view names no feature view of Vertex AI.
     """
     # grpc takes 0.05 s and 20 MB, and the embedded store needs none of it
     from features.stores.vertex import VertexStore, region_of  # noqa: PLC0415
+    from features.stores.vertex_channel import RECEIVE_LIMIT_BYTES  # noqa: PLC0415
     from features.stores.vertex_credentials import GoogleTokens  # noqa: PLC0415
 
     regions: defaultdict[str, list[FeatureView]] = defaultdict(list)
@@ -40,6 +55,7 @@ def vertex_store(settings: Settings, spec: Spec, clock: Clock, observer: Observe
             endpoint=settings.vertex_endpoint,
             rest_endpoint=settings.vertex_rest_endpoint,
             mode=settings.vertex_read,
+            receive_limit_bytes=receive_limit_bytes or RECEIVE_LIMIT_BYTES,
         )
         guarded = CoalescingStore(GuardedStore(vertex, clock, observer))
         stores.update(dict.fromkeys((view.name for view in views), guarded))

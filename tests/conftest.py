@@ -17,7 +17,7 @@ import pytest
 from catboost import CatBoostClassifier
 from hypothesis import settings
 
-from features.clock import ManualClock
+from features.clock import Clock, ManualClock, SystemClock
 from features.stores.memory import MemoryStore
 from model.training.demo import build_demo
 from model.training.simulate import SimulationConfig
@@ -61,6 +61,30 @@ def anyio_backend() -> str:
 def clock() -> ManualClock:
     """Stands at 1,000 s monotonic and 1,700,000,000 s wall."""
     return ManualClock()
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clocks, running on; `shift` makes everything that is remembered older at once."""
+
+    __slots__ = ("_ahead_s",)
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead_s
+
+    def wall(self) -> float:
+        return super().wall() + self._ahead_s
+
+    def shift(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+
+@pytest.fixture
+def shifted_clock() -> type[ShiftedClock]:
+    """Makes clocks for what talks to a real socket, whose time cannot stand still."""
+    return ShiftedClock
 
 
 @pytest.fixture
@@ -165,8 +189,9 @@ async def serve(clock: ManualClock) -> AsyncIterator[Callable[..., Awaitable[htt
         async def start(
             bundle: Path | str,
             store: object = None,
+            /,  # `store="vertex"` is a setting
             *,
-            clock: ManualClock = clock,
+            clock: Clock = clock,
             platform: Platform | None = None,
             **chosen: Any,
         ) -> httpx.AsyncClient:

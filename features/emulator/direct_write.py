@@ -7,10 +7,10 @@ from typing import Any, Final
 from features.clock import Clock
 from features.emulator.codes import CODES, Refused, not_found
 from features.emulator.keys import asked_key, check_parts
-from features.emulator.rows import set_time
 from features.errors import StoreFileError
 from features.stores.base import StoredView
 from features.stores.sqlite_file import SqliteWriter
+from features.stores.vertex_decoding import set_time
 from features.stores.vertex_messages import DirectWriteResponse
 from features.values import Column, EntityKey, Value, ValueMismatch, as_dtype
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from features.emulator.answers import Answer
 from features.emulator.fault_rules import FaultKind
 from features.emulator.faults import Fault
-from features.emulator.rows import set_time
+from features.stores.vertex_decoding import set_time
 from features.stores.vertex_messages import FetchResponse
 
 OtherAnswer = Callable[[Answer], Answer]

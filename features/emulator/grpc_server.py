@@ -77,13 +77,19 @@ class GrpcServer:
         """Answers each message as soon as it can be; a slow one holds up no other."""
         line = self._line(context.peer())
         writing = asyncio.Lock()
-        checked = False
+        checked = gone = False
 
         async def answer(request: Any) -> None:
+            nonlocal gone
             messages = await answering(request, line)
             async with writing:
                 for message in messages:
-                    await context.write(message)
+                    if gone:
+                        return
+                    try:
+                        await context.write(message)
+                    except grpc.aio.InternalError:  # all that grpc says when the client has gone away
+                        gone = True
 
         refusal: Refused | None = None
         try:
@@ -95,6 +101,8 @@ class GrpcServer:
                     group.create_task(answer(request))
         except* Refused as refusals:
             refusal = _first(refusals)
+        if gone:
+            raise asyncio.CancelledError  # which is how grpc's handlers end for a client that is gone
         if refusal is not None:
             await _abort(context, refusal)
 

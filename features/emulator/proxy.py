@@ -1,10 +1,12 @@
 """The door to the gRPC port: a TCP proxy that passes bytes on, and can maltreat them.
 
-All connections go through it, always: it costs 0.1 ms per call, and the port can then be closed and opened again, and
-a connection be reset, slowed or told to go away, while the gRPC server behind notices nothing but a lost peer.
+All connections go through it, always. That costs a lone call 0.15 ms, and a fifth of the rate under load; for that the
+port can be closed and opened again, and a connection be reset, slowed or told to go away, while the gRPC server behind
+notices nothing but a lost peer.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -50,7 +52,13 @@ class Proxy:
             OSError: The port cannot be had.
         """
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(lambda: Connection(self), host, port)
+        try:
+            self._listening = await loop.create_server(lambda: Connection(self), host, port)
+        except OSError as error:
+            reason = (
+                os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            )  # asyncio's is long
+            raise OSError(error.errno, f"cannot listen on {host}:{port}: {reason}") from error
         self.port = self._listening.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

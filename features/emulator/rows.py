@@ -12,11 +12,11 @@ from typing import Any, Final
 import orjson
 
 from features.emulator.codes import Refused, not_found
+from features.emulator.row_messages import RowMessages
 from features.errors import StoreFileError
 from features.stores.base import StoredView
 from features.stores.sqlite_file import connect_read_only, describe, file_error
-from features.stores.vertex_messages import KEY_VALUE, PROTO_STRUCT, FetchResponse
-from features.values import DType
+from features.stores.vertex_messages import KEY_VALUE, PROTO_STRUCT
 
 _ONE: Final = "SELECT key, row FROM rows WHERE view = ? AND key = ?"
 _MANY: Final = "SELECT key, row FROM rows WHERE view = ? AND key IN (SELECT value FROM json_each(?))"
@@ -24,18 +24,11 @@ _OTHER: Final = "SELECT key FROM rows WHERE view = ? AND key != ? LIMIT 1"
 _COUNT: Final = "SELECT count(*) FROM rows WHERE view = ?"
 _KEPT: Final = 100_000  # answers; about 1 kB each
 
-_FIELD: Final = {
-    DType.FLOAT: "double_value",
-    DType.INT: "int64_value",
-    DType.BOOL: "bool_value",
-    DType.STRING: "string_value",
-}
-
 
 class Rows:
     """Reads the embedded store's file; what another process has written is visible to the next read."""
 
-    __slots__ = ("_answers", "_connection", "_identity", "_version", "_views", "path")
+    __slots__ = ("_answers", "_connection", "_identity", "_messages", "_version", "_views", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,6 +36,7 @@ class Rows:
         self._identity: tuple[int, int] | None = None
         self._version = 0
         self._views: dict[str, StoredView] = {}
+        self._messages: dict[str, RowMessages] = {}
         self._answers: dict[tuple[str, int, str], bytes] = {}
 
     def __repr__(self) -> str:
@@ -96,15 +90,17 @@ class Rows:
         Raises:
             Refused: There is no such view, the file cannot be read, or there is no such format.
         """
-        view = self.view(name)
+        self.view(name)
         shape = data_format or KEY_VALUE
         if shape not in (KEY_VALUE, PROTO_STRUCT):
             raise Refused("INVALID_ARGUMENT", f"Data format {data_format} is not one of KEY_VALUE, PROTO_STRUCT.")
         found = {key: kept for key in keys if (kept := self._answers.get((name, shape, key)))}
         missing = [key for key in keys if key not in found]
         if missing:
+            messages = self._messages_of(name)
             for key, record in self._select(name, missing):
-                found[key] = self._keep((name, shape, key), serialize(record, view, shape))
+                made = messages.struct(record) if shape == PROTO_STRUCT else messages.key_values(record)
+                found[key] = self._keep((name, shape, key), made)
         return found
 
     def other_key(self, name: str, key: str) -> str | None:
@@ -126,6 +122,11 @@ class Rows:
             return self._current().execute(statement, values).fetchall()
         except (StoreFileError, sqlite3.Error) as error:
             raise self._refusal(error) from error
+
+    def _messages_of(self, name: str) -> RowMessages:
+        if name not in self._messages:
+            self._messages[name] = RowMessages(self._views[name].columns)
+        return self._messages[name]
 
     def _keep(self, key: tuple[str, int, str], answer: bytes) -> bytes:
         if len(self._answers) >= _KEPT:
@@ -149,6 +150,7 @@ class Rows:
         if version != self._version:
             self._version = version
             self._answers.clear()
+            self._messages.clear()
             self._views = describe(self._connection)
         return self._connection
 
@@ -156,35 +158,3 @@ class Rows:
         if isinstance(error, sqlite3.Error):
             error = file_error(self.path, error)
         return Refused("UNAVAILABLE", str(error))
-
-
-def serialize(record: bytes, view: StoredView, data_format: int) -> bytes:
-    """A stored row as a serialized answer, every column of the view in order; null is a value of no type.
-
-    `PROTO_STRUCT` makes floats of integers and says no times, as the service does.
-    """
-    row = orjson.loads(record)
-    values: Mapping[str, Any] = row["values"]
-    times: Mapping[str, float | None] = row.get("event_times") or {}
-    answer = FetchResponse()
-    if data_format == PROTO_STRUCT:
-        answer.proto_struct.update({name: values.get(name) for name in view.columns})
-        return bytes(answer.SerializeToString())
-    features = answer.key_values.features
-    for name, dtype in view.columns.items():
-        pair = features.add(name=name)
-        value = values.get(name)
-        if value is None:
-            pair.value.SetInParent()
-        else:
-            setattr(pair.value, _FIELD[dtype], value)
-        moment = times.get(name, row.get("event_time"))
-        if moment is not None:
-            set_time(pair.value.metadata.generate_time, moment)
-    return bytes(answer.SerializeToString())
-
-
-def set_time(timestamp: Any, moment: float) -> None:
-    """Sets a protobuf `Timestamp` to Unix seconds, exact to the microsecond."""
-    seconds, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
-    timestamp.seconds, timestamp.nanos = seconds, 1_000 * microseconds

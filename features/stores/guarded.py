@@ -28,6 +28,7 @@ from features.deadline import Deadline
 from features.errors import (
     DeadlineExceeded,
     StoreAnswerInvalid,
+    StoreAnswerTooLarge,
     StoreDenied,
     StoreError,
     StoreExhausted,
@@ -161,7 +162,7 @@ class GuardedStore:
             self._observer.observe(ReadRefused(view.name, "bulkhead"))
             raise StoreUnavailable("too many reads are in flight") from error
         self._reread_budget.deposit()
-        doubtful = [key for key in keys if isinstance(answers.get(key, _LEFT_OUT), StoreAnswerInvalid)]
+        doubtful = [key for key in keys if self._doubts(answers.get(key, _LEFT_OUT))]
         if doubtful and self._reread_budget.withdraw():
             return {**answers, **await self._reread(view, doubtful, deadline)}
         return answers
@@ -169,6 +170,10 @@ class GuardedStore:
     async def aclose(self) -> None:
         """See `OnlineStore.aclose`."""
         await self._store.aclose()
+
+    def _doubts(self, answer: ReadAnswer) -> bool:
+        """Whether one key of a read that succeeded is worth a second look."""
+        return isinstance(answer, StoreError) and self._worth(answer) > 1
 
     def _worth(self, error: Exception) -> int:
         """How many attempts an error is worth: an outage may pass at once, nonsense gets one more chance.
@@ -179,6 +184,8 @@ class GuardedStore:
         match error:
             case StoreUnavailable() | StoreExhausted(retry_after_s=float()):
                 return self._limits.attempts
+            case StoreAnswerTooLarge():
+                return 1
             case StoreAnswerInvalid():
                 return 2
         return 1

@@ -7,7 +7,6 @@ that does not know the streaming call is asked for keys one by one from then on,
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -17,7 +16,13 @@ from features.protos import DecodeError
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer, ReadMode
 from features.stores.vertex_admin import Presence, look_up_view
-from features.stores.vertex_channel import CallFailed, TokenSource, VertexChannel, error_of_code
+from features.stores.vertex_channel import (
+    RECEIVE_LIMIT_BYTES,
+    CallFailed,
+    TokenSource,
+    VertexChannel,
+    error_of_code,
+)
 from features.stores.vertex_decoding import decode_data_key, decode_features, decode_fetch_response, encode_data_key
 from features.stores.vertex_messages import (
     KEY_VALUE,
@@ -27,11 +32,11 @@ from features.stores.vertex_messages import (
     StreamingRequest,
     StreamingResponse,
 )
+from features.stores.vertex_names import FORM, parse_view_name, regional_host
 from features.values import EntityKey, RowLayout
 
 log = logging.getLogger("keyscore")
 
-_SOURCE: Final = re.compile(r"projects/[^/]+/locations/([^/]+)/featureOnlineStores/[^/]+/featureViews/[^/]+")
 _FETCH: Final = V1 + "FetchFeatureValues"
 _STREAMING_FETCH: Final = V1BETA1 + "StreamingFetchFeatureValues"
 _UNARY_AT_ONCE: Final = 64
@@ -54,6 +59,7 @@ class VertexStore:
         endpoint: str | None = None,
         rest_endpoint: str | None = None,
         mode: ReadMode = ReadMode.AUTO,
+        receive_limit_bytes: int = RECEIVE_LIMIT_BYTES,
     ) -> None:
         """Connects to nothing yet.
 
@@ -63,6 +69,7 @@ class VertexStore:
             endpoint: host:port in place of the regional hosts.
             rest_endpoint: host:port in place of the regional hosts, for the look-up at the start.
             mode: How to read several keys.
+            receive_limit_bytes: The largest answer taken.
 
         Raises:
             StoreAnswerInvalid: A view has no `source`, or one that is not a feature view's resource name.
@@ -73,6 +80,7 @@ class VertexStore:
         self._endpoint = endpoint
         self._rest_endpoint = rest_endpoint
         self._mode = mode
+        self._receive_limit_bytes = receive_limit_bytes
         self._channels: dict[str, VertexChannel] = {}
         self._no_streaming: set[str] = set()
         self._places: dict[str, asyncio.Semaphore] = {}
@@ -97,7 +105,9 @@ class VertexStore:
         for region in set(self._regions.values()):
             host = self._host(region)
             if host not in self._channels:
-                self._channels[host] = VertexChannel(host, self._tokens)
+                self._channels[host] = VertexChannel(
+                    host, self._tokens, receive_limit_bytes=self._receive_limit_bytes
+                )
                 self._places[host] = asyncio.Semaphore(_UNARY_AT_ONCE)
         if self._endpoint is not None and self._rest_endpoint is None:
             log.warning("KEYSCORE_VERTEX_REST_ENDPOINT is not set: whether the feature views exist is not looked up")
@@ -142,6 +152,10 @@ class VertexStore:
                 log.warning("%s does not know StreamingFetchFeatureValues; reading keys one by one", channel.host)
                 self._no_streaming.add(channel.host)
         answers = await asyncio.gather(*(self._fetch(channel, view, key, deadline) for key in keys))
+        failures = [answer for answer in answers if isinstance(answer, StoreError)]
+        outages = [failure for failure in failures if not isinstance(failure, StoreAnswerInvalid)]
+        if outages and len(failures) == len(keys):
+            raise outages[0]  # the whole read failed: who retries and who throttles must hear of it
         return dict(zip(keys, answers, strict=True))
 
     async def _fetch(self, channel: VertexChannel, view: FeatureView, key: EntityKey, deadline: Deadline) -> ReadAnswer:
@@ -183,7 +197,7 @@ class VertexStore:
         if self._rest_endpoint is not None:
             base_url = f"{'https' if self._tokens else 'http'}://{self._rest_endpoint}"
         else:
-            base_url = f"https://{self._regions[view]}-aiplatform.googleapis.com"
+            base_url = f"https://{regional_host(self._regions[view])}"
         presence = await look_up_view(base_url, self._sources[view], self._tokens, _LOOK_UP_S)
         if presence is Presence.MISSING:
             self._missing.add(view)
@@ -191,7 +205,7 @@ class VertexStore:
             log.warning("whether the feature view %s exists could not be looked up", view)
 
     def _host(self, region: str) -> str:
-        return self._endpoint or f"{region}-aiplatform.googleapis.com:443"
+        return self._endpoint or f"{regional_host(region)}:443"
 
 
 def _taker(answers: dict[EntityKey, ReadAnswer], asked: set[EntityKey], layout: RowLayout) -> Callable[[bytes], None]:
@@ -229,9 +243,9 @@ def region_of(view: FeatureView) -> str:
     Raises:
         StoreAnswerInvalid: It has none, or one that is not a feature view's resource name.
     """
-    found = _SOURCE.fullmatch(view.source or "")
+    found = parse_view_name(view.source or "")
     if found is None:
         raise StoreAnswerInvalid(
-            f"view {view.name!r} needs `source: projects/P/locations/L/featureOnlineStores/S/featureViews/V`"
+            f"view {view.name!r} needs `source: {FORM}` in serving.yaml (without one, KEYSCORE_VIEW takes that name)"
         )
-    return found[1]
+    return found.location

@@ -72,9 +72,13 @@ _UNFIT: Final[Any] = ()
 
 
 def _row(values: Mapping[str, Value], times: Mapping[str, float | None], layout: RowLayout) -> ReadAnswer:
-    wanted = {times.get(column.name) for column in layout.columns if values.get(column.name) is not None}
-    if len(wanted) == 1:
-        return layout.pack(values, wanted.pop())
+    dated = {
+        times.get(column.name)
+        for column in layout.columns
+        if values.get(column.name) is not None or times.get(column.name) is not None  # a null may be dated or not
+    }
+    if len(dated) == 1:
+        return layout.pack(values, dated.pop())
     return layout.pack(values, None, times)
 
 
@@ -83,3 +87,9 @@ def _seconds(metadata: Any) -> float | None:
         return None
     moment = metadata.generate_time
     return float(moment.seconds + moment.nanos * 1e-9)
+
+
+def set_time(timestamp: Any, moment: float) -> None:
+    """Sets a protobuf `Timestamp` to Unix seconds, exact to the microsecond."""
+    seconds, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
+    timestamp.seconds, timestamp.nanos = seconds, 1_000 * microseconds

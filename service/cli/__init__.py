@@ -1,1 +1,1 @@
-"""The command line: `keyscore serve | check | predict | put | load | demo`. The one door to typer and rich."""
+"""The command line, one module for each command. The one door to typer and rich."""

@@ -10,9 +10,11 @@ from features.errors import FeaturesError
 from service.cli.checking import check
 from service.cli.console import complain
 from service.cli.demonstrating import demo
+from service.cli.emulating import emulator
 from service.cli.loading import load
 from service.cli.predicting import predict
 from service.cli.putting import put
+from service.cli.viewing import view
 from service.errors import ServiceError
 
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -72,3 +74,5 @@ app.command()(predict)
 app.command()(put)
 app.command()(load)
 app.command()(demo)
+app.command()(emulator)
+app.add_typer(view)

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from service.cli.console import output
+from service.findings import Finding
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -22,7 +23,7 @@ def check(context: typer.Context) -> None:
     - `keyscore check`
     - `keyscore check --bundle models/fraud --sqlite-path var/features.sqlite`
     """
-    from service.inspection import Finding, inspect  # noqa: PLC0415  # brings CatBoost along, half a second
+    from service.inspection import inspect  # noqa: PLC0415  # brings CatBoost along, half a second
 
     console = output()
 

@@ -22,7 +22,21 @@ SqlitePathOption = Annotated[
 ViewOption = Annotated[
     str | None, typer.Option("--view", metavar="VIEW", help="The one view of a bundle that has no serving.yaml.")
 ]
-StoreOption = Annotated[str | None, typer.Option("--store", metavar="STORE", help="Which online store to read.")]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="STORE", help="Which online store: sqlite, if not given, or vertex.")
+]
+VertexEndpointOption = Annotated[
+    str | None,
+    typer.Option("--vertex-endpoint", metavar="HOST:PORT", help="gRPC in place of the region's host; an emulator's."),
+]
+VertexRestEndpointOption = Annotated[
+    str | None,
+    typer.Option("--vertex-rest-endpoint", metavar="HOST:PORT", help="REST in place of the region's host; same."),
+]
+VertexPlaintextOption = Annotated[
+    bool | None,
+    typer.Option("--vertex-plaintext/--no-vertex-plaintext", help="No TLS and no credentials, for an emulator."),
+]
 
 
 def settings_of(**chosen: object) -> tuple[Settings, Platform]:

@@ -6,20 +6,26 @@ To put a store through this suite, add it to `STORES`.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from features.clock import SystemClock
 from features.deadline import Deadline
+from features.emulator import Emulator
 from features.errors import StoreAnswerInvalid
+from features.events import Nobody
 from features.keys import KeyPart
 from features.spec import Entity, FeatureView
-from features.stores.base import OnlineStore, ReadAnswer
+from features.stores.base import OnlineStore, ReadAnswer, ReadMode
+from features.stores.coalescing import CoalescingStore
+from features.stores.guarded import GuardedStore
 from features.stores.memory import MemoryStore
 from features.stores.sqlite import SqliteStore
 from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.vertex import VertexStore
 from features.values import Column, DType, EntityKey, FeatureRow, RowLayout, Value
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +44,8 @@ ACCOUNT = FeatureView(
         )
     ),
 )
+PAIR_HISTORY = FeatureView("pair_history", PAIR, RowLayout((Column("n", DType.INT),)))
+OTHER = FeatureView("other", CUSTOMER, ACCOUNT.layout)
 
 
 @dataclass(frozen=True)
@@ -78,25 +86,67 @@ async def _memory(_folder: Path) -> AsyncIterator[Subject]:
     await store.aclose()
 
 
+def _load(path: Path, view: FeatureView, rows: Iterable[StoredRow]) -> None:
+    with SqliteWriter(path) as writer:
+        columns = {column.name: column.dtype for column in view.layout.columns}
+        writer.replace_view(view.name, tuple(part.name for part in view.entity.keys), columns, rows)
+
+
 @asynccontextmanager
 async def _sqlite(folder: Path) -> AsyncIterator[Subject]:
     path = folder / "features.sqlite"
-
-    def load(view: FeatureView, rows: Iterable[StoredRow]) -> None:
-        with SqliteWriter(path) as writer:
-            columns = {column.name: column.dtype for column in view.layout.columns}
-            writer.replace_view(view.name, tuple(part.name for part in view.entity.keys), columns, rows)
-
-    load(ACCOUNT, ())
+    _load(path, ACCOUNT, ())
     store = SqliteStore(path)
     await store.open()
-    yield Subject(store, load)
+    yield Subject(store, partial(_load, path))
     await store.aclose()
+
+
+def _alone(store: OnlineStore) -> OnlineStore:
+    return store
+
+
+def _guarded(store: OnlineStore) -> OnlineStore:
+    return GuardedStore(store, SystemClock(), Nobody())
+
+
+def _coalescing(store: OnlineStore) -> OnlineStore:
+    """As the service has it."""
+    return CoalescingStore(_guarded(store))
+
+
+@asynccontextmanager
+async def _vertex(
+    folder: Path, mode: ReadMode, wrap: Callable[[OnlineStore], OnlineStore] = _alone
+) -> AsyncIterator[Subject]:
+    """Vertex AI's protocol over a real connection; the emulator reads the embedded store's file."""
+    path = folder / "features.sqlite"
+    _load(path, ACCOUNT, ())
+    source = "projects/p/locations/us-central1/featureOnlineStores/s/featureViews/"
+    views = [replace(view, source=source + view.name) for view in (ACCOUNT, PAIR_HISTORY, OTHER)]
+    async with Emulator(path, rest_port=None) as emulator:
+        store = wrap(VertexStore(views, None, endpoint=f"127.0.0.1:{emulator.port}", mode=mode))
+        await store.open()
+        yield Subject(store, partial(_load, path))
+        await store.aclose()
+
+
+@asynccontextmanager
+async def _wrapped_sqlite(folder: Path, wrap: Callable[[OnlineStore], OnlineStore]) -> AsyncIterator[Subject]:
+    async with _sqlite(folder) as subject:
+        yield replace(subject, store=wrap(subject.store))
 
 
 STORES: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Subject]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
+    "sqlite-guarded": partial(_wrapped_sqlite, wrap=_guarded),
+    "sqlite-coalescing": partial(_wrapped_sqlite, wrap=_coalescing),
+    "vertex-auto": partial(_vertex, mode=ReadMode.AUTO),
+    "vertex-streaming": partial(_vertex, mode=ReadMode.STREAMING),
+    "vertex-unary": partial(_vertex, mode=ReadMode.UNARY),
+    "vertex-guarded": partial(_vertex, mode=ReadMode.AUTO, wrap=_guarded),
+    "vertex-coalescing": partial(_vertex, mode=ReadMode.AUTO, wrap=_coalescing),
 }
 
 
@@ -173,7 +223,6 @@ async def test_keys_are_taken_verbatim(subject: Subject) -> None:
 
 
 async def test_the_parts_of_a_composite_key_never_run_together(subject: Subject) -> None:
-    view = FeatureView("pair_history", PAIR, RowLayout((Column("n", DType.INT),)))
     keys: Sequence[EntityKey] = [
         ("a", "b"),
         ("ab", "c"),
@@ -183,14 +232,14 @@ async def test_the_parts_of_a_composite_key_never_run_together(subject: Subject)
         ("a", "b,c"),
         ('a"', "b"),
     ]
-    subject.load(view, [StoredRow(key, {"n": number}) for number, key in enumerate(keys)])
-    answers = await subject.read(view, *keys, ("a", "nobody"))
+    subject.load(PAIR_HISTORY, [StoredRow(key, {"n": number}) for number, key in enumerate(keys)])
+    answers = await subject.read(PAIR_HISTORY, *keys, ("a", "nobody"))
     assert answers["a", "nobody"] is None
     for number, key in enumerate(keys):
         row = answers[key]
         assert isinstance(row, FeatureRow)
-        assert view.layout.value(row, 0) == number
-        assert await subject.values(view, key) == [number]
+        assert PAIR_HISTORY.layout.value(row, 0) == number
+        assert await subject.values(PAIR_HISTORY, key) == [number]
 
 
 async def test_columns_come_by_name_and_those_that_are_not_wanted_or_not_there_do_no_harm(subject: Subject) -> None:
@@ -222,11 +271,10 @@ async def test_a_value_of_another_type_spoils_its_own_row_only(subject: Subject)
 
 
 async def test_views_hold_rows_of_their_own(subject: Subject) -> None:
-    other = FeatureView("other", CUSTOMER, ACCOUNT.layout)
     subject.load(ACCOUNT, [StoredRow("C1", {"visits": 1})])
-    subject.load(other, [StoredRow("C1", {"visits": 2}), StoredRow("C2", {})])
+    subject.load(OTHER, [StoredRow("C1", {"visits": 2}), StoredRow("C2", {})])
     assert (await subject.values(ACCOUNT, "C1"))[1] == 1
-    assert (await subject.values(other, "C1"))[1] == 2
+    assert (await subject.values(OTHER, "C1"))[1] == 2
     assert await subject.read(ACCOUNT, "C2") == {"C2": None}
 
 

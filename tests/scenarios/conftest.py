@@ -1,16 +1,19 @@
 """How whole requests are asked and answers looked at."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from features.emulator import Emulator
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +48,37 @@ def until() -> Callable[[Callable[[], bool]], Any]:
         raise AssertionError("it never came to that")
 
     return wait
+
+
+@pytest.fixture
+async def demo_emulator(small_demo: Any) -> AsyncIterator[Emulator]:
+    """An emulator on the demo's store, without its REST side."""
+    async with Emulator(small_demo.store, rest_port=None) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def over_grpc(
+    serve: Callable[..., Awaitable[httpx.AsyncClient]],
+    small_demo: Any,
+    demo_emulator: Emulator,
+    shifted_clock: type[Any],
+) -> Callable[..., Awaitable[httpx.AsyncClient]]:
+    """`await over_grpc(max_in_flight=1, …)`: a client of the demo, whose features come from `demo_emulator`."""
+
+    def start(clock: Any = None, **chosen: Any) -> Awaitable[httpx.AsyncClient]:
+        endpoint = f"127.0.0.1:{demo_emulator.port}"
+        said = {"store": "vertex", "vertex_endpoint": endpoint, "vertex_plaintext": True, "deadline_s": 30.0, **chosen}
+        return serve(small_demo.bundle, clock=clock or shifted_clock(), **said)
+
+    return start
+
+
+@pytest.fixture
+def demo_instances(small_demo: Any) -> Sequence[dict[str, Any]]:
+    """Those of the demo's golden lines: all known to the store, none twice."""
+    lines = (small_demo.bundle / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["instance"] for line in lines]
 
 
 Process = Callable[..., "subprocess.Popen[str]"]

@@ -24,9 +24,12 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
     (features_errors.StoreError(STORE_WORDS), 503, "features-unavailable"),
     (features_errors.StoreUnavailable(STORE_WORDS), 503, "features-unavailable"),
     (features_errors.StoreFileError(STORE_WORDS), 503, "features-unavailable"),
+    (features_errors.StoreFailed(STORE_WORDS), 503, "features-unavailable"),
+    (features_errors.StoreExhausted(STORE_WORDS), 503, "features-unavailable"),
     (features_errors.StoreTimeout(STORE_WORDS), 504, "deadline-exceeded"),
     (features_errors.StoreDenied(STORE_WORDS), 502, "store-denied"),
     (features_errors.StoreAnswerInvalid(STORE_WORDS), 502, "features-invalid"),
+    (features_errors.StoreAnswerTooLarge(STORE_WORDS), 502, "features-invalid"),
     (features_errors.DeadlineExceeded("late"), 504, "deadline-exceeded"),
 ]
 FOR_THE_OPERATOR = {
@@ -36,7 +39,15 @@ FOR_THE_OPERATOR = {
     features_errors.InvalidKey,  # becomes an InstanceInvalid
     features_errors.FeaturesError,
     features_errors.FeatureError,
+    features_errors.WriteFailed,  # `keyscore put`'s
     errors.RequestError,
+}
+TAKE_THE_ROW_OF_AN_ANCESTOR = {
+    features_errors.StoreUnavailable,
+    features_errors.StoreFileError,
+    features_errors.StoreFailed,
+    features_errors.StoreExhausted,
+    features_errors.StoreAnswerTooLarge,
 }
 
 
@@ -60,7 +71,7 @@ def test_every_error_has_its_status_and_stable_type(error: Exception, status: in
 def test_no_error_that_a_request_can_meet_is_left_out_of_the_table() -> None:
     carriers = {errors.InstanceFailed, features_errors.FeatureUnread}  # they take the row of what they carry
     told_elsewhere = {one for one in raised_by(errors) if one.__name__ == "TableError"}  # the command line's
-    known = set(TABLE) | carriers | told_elsewhere | {features_errors.StoreUnavailable, features_errors.StoreFileError}
+    known = set(TABLE) | carriers | told_elsewhere | TAKE_THE_ROW_OF_AN_ANCESTOR
     assert raised_by(errors) | raised_by(features_errors) == known
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -106,6 +107,21 @@ async def test_a_stop_breaks_the_calls_under_way(emulator: Emulator, client: Any
     await emulator.stop_serving()
     for call in calls:
         assert await _code(call) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_clients_that_vanish_between_two_messages_are_no_news(
+    store_path: Path, connect: Any, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Emulator(store_path, rest_port=None, keys_per_answer=1) as emulator:
+        client = connect(emulator.port)
+        async with client.channel:
+            keys = [f"C{n}" for n in range(10)] * 50
+            calls = [asyncio.create_task(client.stream(keys=keys)) for _ in range(8)]
+            await until(lambda: emulator.reads.messages.total() == 8)
+            await emulator.stop_serving()
+            for outcome in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(outcome, grpc.aio.AioRpcError)
+    assert not caplog.records
 
 
 async def test_large_answers_pass_through_side_by_side(emulator: Emulator, connect: Any) -> None:

@@ -124,9 +124,9 @@ async def test_a_store_that_is_down_does_not_keep_the_service_from_starting(
     store = VertexStore([VIEW], None, endpoint="127.0.0.1:1", rest_endpoint="127.0.0.1:1")
     await store.open()
     assert "could not be looked up" in caplog.text
-    with pytest.raises(StoreUnavailable):
-        await store.read(VIEW, names(2), soon())
-    assert isinstance((await store.read(VIEW, names(1), soon()))["C0"], StoreUnavailable)
+    for n_keys in (1, 2):
+        with pytest.raises(StoreUnavailable):
+            await store.read(VIEW, names(n_keys), soon())
     await store.aclose()
 
 

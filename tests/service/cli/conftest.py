@@ -1,7 +1,10 @@
 """The command line in this process, in a folder of its own and with an environment without settings."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,3 +67,45 @@ def rows_of() -> Callable[[Path, str, Sequence[EntityKey]], list[Mapping[str, Va
         return [None if row is None else row.values for row in found]
 
     return read
+
+
+@dataclass(frozen=True)
+class RunningEmulator:
+    """The command `keyscore emulator` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    port: int
+    rest_port: int
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`command("view", "status", …)`: runs one command in a process of its own."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "service.cli.main", *map(str, words)]
+        return subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
+
+    return run
+
+
+@pytest.fixture
+def emulator(
+    keyscore: Callable[..., Outcome], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RunningEmulator]:
+    """An emulator of the store; the environment points at it."""
+    assert keyscore  # which has emptied the environment of settings
+    line = [sys.executable, "-m", "service.cli.main", "emulator", "--port", "0", "--rest-port", "0"]
+    line += ["--sqlite-path", str(store)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own program
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.fullmatch(r".* gRPC on (\d+), REST on (\d+)\n", said)
+        assert found, said
+        running = RunningEmulator(process, int(found[1]), int(found[2]))
+        monkeypatch.setenv("KEYSCORE_STORE", "vertex")
+        monkeypatch.setenv("KEYSCORE_VERTEX_ENDPOINT", f"localhost:{running.port}")
+        monkeypatch.setenv("KEYSCORE_VERTEX_REST_ENDPOINT", f"localhost:{running.rest_port}")
+        monkeypatch.setenv("KEYSCORE_VERTEX_PLAINTEXT", "1")
+        yield running
+        process.terminate()
