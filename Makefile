@@ -5,6 +5,8 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
+# What a failed step leaves behind is not taken for done the next time.
+.DELETE_ON_ERROR:
 .PHONY: help serve emulator demo test check format lock clean
 
 help: ## list the targets
@@ -12,7 +14,7 @@ help: ## list the targets
 
 # The demo is what is served unless KEYSCORE_BUNDLE names something else.
 ifeq ($(KEYSCORE_BUNDLE),)
-DEMO := var/demo/serving.yaml
+DEMO := var/demo/serving.yaml var/features.sqlite
 endif
 
 # STORE=emulator reads the same rows over gRPC: the emulator runs the service, and ends when it ends.
@@ -70,7 +72,7 @@ LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "Keyscore needs Python 3.11; name it with PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv --clear .venv
 
 # Both come from one build; the store is written first, so a bundle that is there has its rows.
 var/demo/serving.yaml var/features.sqlite &: | .venv/runtime

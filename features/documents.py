@@ -59,13 +59,16 @@ class Node:
             raise self.error("must be a list with at least one item, `- item`")
         return self.value
 
-    def text(self) -> str:
+    def text(self, *, empty: bool = False) -> str:
         """The text.
+
+        Args:
+            empty: Whether "" is text, too.
 
         Raises:
             SpecError: It is not text, or empty.
         """
-        if not isinstance(self.value, str) or not self.value:
+        if not isinstance(self.value, str) or not (self.value or empty):
             raise self.error('must be text; put it in quotes, as in "1"')
         return self.value
 

@@ -79,7 +79,7 @@ def parse_serving_yaml(data: bytes, file: str, transforms: Mapping[str, Transfor
     views = {name: _view(node, entities) for name, node in _named(top["views"]).items()}
     fields = {name: _request_field(name, node) for name, node in _named(top.get("request")).items()}
     _distinct_inputs(entities, fields, top)
-    category = top["missing_category"].text() if "missing_category" in top else MISSING_CATEGORY
+    category = top["missing_category"].text(empty=True) if "missing_category" in top else MISSING_CATEGORY
     features = _features(top["features"], views, fields, transforms, category)
     _all_used(entities, top["entities"], views)
     file_name, digest = _model(top.get("model"))
@@ -277,7 +277,7 @@ def _stored_feature(one: Mapping[str, Node], position: int, column: str, view: _
         dtype=dtype,
         absent=absent,
         default=_default(one, known, absent),
-        missing_category=one["missing_category"].text() if "missing_category" in one else category,
+        missing_category=one["missing_category"].text(empty=True) if "missing_category" in one else category,
     )
 
 

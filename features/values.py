@@ -205,7 +205,8 @@ def as_dtype(value: object, column: Column) -> Value:
     """`value` as a value of `column`'s type, or None for null.
 
     Widening is allowed (bool and int to float, int to string, which is how CatBoost spells an integer category);
-    nothing else is: a float never becomes a category. NaN is how columnar files spell null.
+    nothing else is: a float never becomes a category. An int column keeps 64 bits exactly; a float column rounds what
+    float64 cannot hold, as training does. NaN is how columnar files spell null.
 
     Raises:
         ValueMismatch: The value is of another type, infinite, or beyond what float32 or int64 holds.
@@ -232,7 +233,7 @@ def _finite(value: float, column: Column) -> float:
         number = float(value)
     except OverflowError:
         raise ValueMismatch(column.name, column.dtype) from None
-    if abs(number) > FLOAT32_MAX or number != value:  # an integer from 2^53 on may not be rounded in silence
+    if abs(number) > FLOAT32_MAX:
         raise ValueMismatch(column.name, column.dtype)
     return number
 

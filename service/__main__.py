@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import uvicorn
 import uvloop
@@ -19,10 +20,12 @@ import uvloop
 from service.app import create_app
 from service.banner import banner
 from service.errors import StartError
+from service.responses import model_identity
 from service.settings import Platform, Settings, listen_port, read_settings
 from service.wiring import running_service
 
-log = logging.getLogger("keyscore")
+_DRAIN_S: Final = 5
+"""Seconds that requests under way have after a signal to stop; Cloud Run kills after ten."""
 
 
 class _Server(uvicorn.Server):
@@ -60,9 +63,13 @@ async def serve(settings: Settings, platform: Platform) -> None:
         async with running_service(settings, platform) as service:
 
             async def greet() -> None:
-                if not platform.managed:
-                    sys.stdout.write(await banner(service, listening.getsockname()[1]))
-                    sys.stdout.flush()
+                port = listening.getsockname()[1]
+                if platform.managed:
+                    identity = model_identity(service.bundle)
+                    sys.stdout.write(f"keyscore serves {' '.join(identity.values())} on port {port}\n")
+                else:
+                    sys.stdout.write(await banner(service, port))
+                sys.stdout.flush()
 
             config = uvicorn.Config(
                 create_app(service),
@@ -72,6 +79,7 @@ async def serve(settings: Settings, platform: Platform) -> None:
                 access_log=False,
                 server_header=False,
                 log_config=None,
+                timeout_graceful_shutdown=_DRAIN_S,
             )
             gc.collect()
             gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again

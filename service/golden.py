@@ -62,7 +62,7 @@ def golden_lines(data: bytes, spec: Spec) -> Iterator[GoldenLine]:
                 record["instance"],
                 tuple(_row(record["rows"].get(view.name), view) for view in spec.views),
                 float(record["now"]),
-                tuple(map(float, record["scores"])),
+                tuple(_number(score) for score in record["scores"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, ValueMismatch, InstanceInvalid) as error:
             what = f"{type(error).__name__}: {error}"
@@ -76,10 +76,12 @@ def self_test(bundle: Bundle, assembler: Assembler) -> int:
         StartError: A line does not score as recorded.
     """
     count = 0
+    if bundle.golden is not None and not bundle.golden.strip():
+        raise StartError(f"{GOLDEN}: holds no lines; train the bundle again, or remove the file")
     for count, line in enumerate(golden_lines(bundle.golden or b"", bundle.spec), start=1):
         found = score_golden(line, assembler, bundle.scorer)
         off = max((abs(a - b) for a, b in zip(found, line.scores, strict=False)), default=0.0)
-        if len(found) != len(line.scores) or off > TOLERANCE:
+        if len(found) != len(line.scores) or not off <= TOLERANCE:  # NaN is not within any tolerance
             raise StartError(
                 f"{GOLDEN}: line {count} does not score as recorded (off by {off:.3g}, allowed {TOLERANCE:g}): "
                 "model, serving.yaml and golden.jsonl are not of one training, or this build computes differently"
@@ -100,6 +102,12 @@ def score_golden(line: GoldenLine, assembler: Assembler, scorer: CatBoostScorer)
         return [float(score) for score in scorer.score(assembly.numeric32, assembly.categorical)[0]]
     except ScoringFailed as error:
         raise StartError(f"{GOLDEN}: a line cannot be scored: {error}") from error
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("a score must be a number")
+    return float(value)
 
 
 def _row(record: dict[str, Any] | None, view: FeatureView) -> Retrieved:

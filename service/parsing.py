@@ -35,6 +35,7 @@ from service.tf_example import FIRST_BYTE, read_example
 _B64: Final = "b64"
 _FLOAT32: Final = struct.Struct("=f")
 _EXACT_FLOAT: Final = 2.0**53  # from here on a float no longer tells which integer was meant
+_EXACT_FLOAT32: Final = 2.0**24
 _MEMBERS: Final = frozenset({"instances", "parameters"})
 _SHIPPED: Final = Parameters()
 
@@ -61,7 +62,7 @@ class ParsedRequest:
 class RequestParser:
     """Understands the requests of one spec."""
 
-    __slots__ = ("_fields", "_keys", "_max_instances", "_names", "_scalar", "_spec")
+    __slots__ = ("_bools", "_fields", "_floats", "_keys", "_max_instances", "_names", "_scalar")
 
     def __init__(self, spec: Spec, max_instances: int) -> None:
         """Prepares for a spec.
@@ -70,12 +71,13 @@ class RequestParser:
             spec: Names and types of keys and request fields.
             max_instances: How many instances one request may hold.
         """
-        self._spec = spec
         self._keys = spec.keys
         self._fields = spec.fields
         self._names = spec.input_names
         self._scalar = len(self._names) == 1 and not spec.fields
         self._max_instances = max_instances
+        self._floats = frozenset(one.name for one in spec.fields if one.dtype is DType.FLOAT)
+        self._bools = frozenset(one.name for one in spec.fields if one.dtype is DType.BOOL)
 
     def parse(self, body: bytes) -> ParsedRequest:
         """Understands the body of a request.
@@ -160,13 +162,32 @@ class RequestParser:
         if data[:1] == bytes((FIRST_BYTE,)):
             example = read_example(data)
             if example is not None and not example.keys().isdisjoint(self._names):
-                return self._from_object(_scalars(example), ignore_extra=ignore_extra)
+                members = {name: self._scalar_of(name, values) for name, values in example.items()}
+                return self._from_object(members, ignore_extra=ignore_extra)
         if not self._scalar:
             raise InstanceInvalid(f'"b64" must hold a tf.train.Example with {", ".join(self._names)}', field=_B64)
         try:
             return self._from_values((data.decode().removesuffix("\n"),))
         except UnicodeDecodeError:
             raise InstanceInvalid('"b64" must hold a tf.train.Example or UTF-8 text', field=_B64) from None
+
+    def _scalar_of(self, name: str, values: list[Any]) -> Any:
+        """What JSON would hold in place of an Example's list; None, which no key and no field takes, if nothing would.
+
+        Bytes are text, and 0 and 1 are truth values where such are declared, as an Example knows none. Its floats have
+        24 bits: from 2^24 on one no longer tells which integer was meant.
+        """
+        value = values[0] if len(values) == 1 else None
+        if isinstance(value, bytes):
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return None
+        if isinstance(value, float) and name not in self._floats and abs(value) >= _EXACT_FLOAT32:
+            return None
+        if name in self._bools and value in (0, 1):
+            return bool(value)
+        return value
 
     def _shapes(self) -> str:
         names = ", ".join(self._names)
@@ -251,17 +272,3 @@ def _decoded(encoded: str) -> bytes | None:
         return base64.b64decode(encoded, validate=True)
     except ValueError:
         return None
-
-
-def _scalars(example: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """An Example's features as members of an object: one value each, bytes as text."""
-    members: dict[str, Any] = {}
-    for name, values in example.items():
-        value = values[0] if len(values) == 1 else None  # no key and no field takes None
-        if isinstance(value, bytes):
-            try:
-                value = value.decode()
-            except UnicodeDecodeError:
-                value = None
-        members[name] = value
-    return members

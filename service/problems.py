@@ -103,7 +103,7 @@ TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
         features_errors.StoreError: ProblemType(
             "features-unavailable", 503, "Features cannot be read at the moment", retry=True
         ),
-        features_errors.StoreTimeout: ProblemType("deadline-exceeded", 504, "The deadline has passed"),
+        features_errors.StoreTimeout: ProblemType("features-timeout", 504, "Features could not be read in time"),
         features_errors.DeadlineExceeded: ProblemType("deadline-exceeded", 504, "The deadline has passed"),
         features_errors.StoreDenied: ProblemType("store-denied", 502, "The feature store refused this service"),
         features_errors.StoreAnswerInvalid: ProblemType(
@@ -124,7 +124,9 @@ def problem_for(error: Exception) -> Problem:
         return Problem(inner.type, f"instance {error.index}: {inner.detail}", {"index": error.index, **inner.members})
     if isinstance(error, features_errors.FeatureUnread):
         inner = problem_for(error.cause)
-        return Problem(inner.type, str(error), {"feature": error.feature, "view": error.view})
+        # what is wrong with an answer is said in the spec's own names
+        why = f": {error.cause}" if isinstance(error.cause, features_errors.StoreAnswerInvalid) else ""
+        return Problem(inner.type, f"{error}{why}", {"feature": error.feature, "view": error.view})
     found = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
     if found is INTERNAL:
         return Problem(INTERNAL, "the error was logged under this request id")

@@ -47,11 +47,12 @@ def _check_media_type(request: Request) -> None:
 
     Source: RFC 8259 section 8.1 (JSON between systems is UTF-8).
     """
-    media_type, _, parameters = request.headers.get("content-type", _JSON).partition(";")
-    if media_type.strip().lower() != _JSON:
+    media_type, *parameters = request.headers.get("content-type", _JSON).lower().split(";")
+    if media_type.strip() != _JSON:
         raise MediaTypeUnsupported(f"send the header Content-Type: {_JSON}")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if charset not in ("", "utf-8", "utf8"):
-        raise MediaTypeUnsupported("send the body in UTF-8")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):
+            raise MediaTypeUnsupported("send the body in UTF-8")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise MediaTypeUnsupported("send the body without Content-Encoding; compressed bodies are not read")

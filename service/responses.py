@@ -4,7 +4,7 @@ Both styles are made of the same scores, so they are bit-identical: a float64 is
 reads back to it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,18 +51,28 @@ def simple_answer(prediction: Prediction) -> Answer:
         for row, instance in zip(rows, prediction.scored, strict=True):
             places[indexes[instance]] = row
         rows = places
-    return _answer(rows, prediction)
+    return _answer(orjson.dumps({"predictions": rows}), prediction)
 
 
-def detailed_answer(bundle: Bundle, prediction: Prediction) -> Answer:
-    """The whole story of every instance, an error object for one that could not be scored."""
-    indexes = prediction.request.indexes
-    places: list[Any] = [None] * prediction.request.size
-    for index, error in prediction.failures.items():
-        places[index] = {"error": _problem_of(index, error)}
-    for row, instance in zip(prediction.scores.tolist(), prediction.scored, strict=True):
-        places[indexes[instance]] = _detailed(bundle, prediction, instance, row)
-    return _answer(places, prediction)
+def detailed_parts(bundle: Bundle, prediction: Prediction) -> Iterator[bytes]:
+    """The whole story of each instance as JSON, in order; an error object for one that could not be scored.
+
+    One by one, so that whoever asks for ten thousand can let others have their turn in between.
+    """
+    scores = dict(zip(prediction.scored, prediction.scores.tolist(), strict=True))
+    understood = {index: instance for instance, index in enumerate(prediction.request.indexes)}
+    for index in range(prediction.request.size):
+        error = prediction.failures.get(index)
+        if error is not None:
+            yield orjson.dumps({"error": _problem_of(index, error)})
+        else:
+            instance = understood[index]
+            yield orjson.dumps(_detailed(bundle, prediction, instance, scores[instance]))
+
+
+def detailed_answer(prediction: Prediction, parts: Iterable[bytes]) -> Answer:
+    """The parts as one answer."""
+    return _answer(b'{"predictions":[' + b",".join(parts) + b"]}", prediction)
 
 
 def entity_id(spec: Spec, instance: Instance) -> str | dict[str, str]:
@@ -106,10 +116,6 @@ def _problem_of(index: int, error: InstanceError) -> dict[str, Any]:
     return {**problem_for(error).document(), "index": index}
 
 
-def _answer(predictions: list[Any], prediction: Prediction) -> Answer:
+def _answer(body: bytes, prediction: Prediction) -> Answer:
     assembly = prediction.assembly
-    return Answer(
-        orjson.dumps({"predictions": predictions}),
-        sum(assembly.degraded.values()),
-        sum(assembly.defaulted.values()),
-    )
+    return Answer(body, sum(assembly.degraded.values()), sum(assembly.defaulted.values()))

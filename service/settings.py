@@ -218,6 +218,8 @@ def _route(environ: Mapping[str, str], name: str) -> str | None:
     value = environ.get(name)
     if value and not value.startswith("/"):
         raise StartError(f"{name} must begin with a slash")
+    if value and ("{" in value or "}" in value):
+        raise StartError(f"{name} must be a path as it is, without braces")
     return value or None
 
 

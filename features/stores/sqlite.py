@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ from features.errors import StoreAnswerInvalid, StoreFileError
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer, StoredView
 from features.stores.sqlite_file import (
+    ImmutableConnection,
     connect_read_only,
     count_rows,
     describe,
@@ -40,12 +42,13 @@ class SqliteStore:
     The file may be replaced while the service runs (`mv new.sqlite features.sqlite`): the next read notices.
     """
 
-    __slots__ = ("_connection", "_identity", "_path", "_thread")
+    __slots__ = ("_connection", "_identity", "_path", "_state", "_thread")
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._state: tuple[int, int] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
 
     def __repr__(self) -> str:
@@ -91,12 +94,15 @@ class SqliteStore:
     # What follows runs in the store's own thread.
 
     def _current_connection(self) -> sqlite3.Connection:
-        try:
+        identity: tuple[int, int] | None = None
+        state: tuple[int, int] | None = None
+        with suppress(OSError):  # gone or out of reach: connecting says in words which
             found = self._path.stat()
             identity = (found.st_dev, found.st_ino)
-        except OSError:
-            identity = None  # gone or out of reach: connecting says in words which
-        if self._connection is None or identity is None or identity != self._identity:
+            state = (found.st_mtime_ns, found.st_size)
+        # sqlite itself notices writes, but not in a file that had to be declared immutable
+        changed = isinstance(self._connection, ImmutableConnection) and state != self._state
+        if self._connection is None or identity is None or identity != self._identity or changed:
             self._close()
             if None not in (identity, self._identity) and identity != self._identity and log_holds_writes(self._path):
                 raise StoreFileError(  # sqlite would read the old file's log into the new file
@@ -104,7 +110,7 @@ class SqliteStore:
                     f"{self._path.name}-wal and {self._path.name}-shm while nobody writes"
                 )
             self._connection = connect_read_only(self._path)
-            self._identity = identity
+            self._identity, self._state = identity, state
         return self._connection
 
     def _close(self) -> None:
@@ -138,6 +144,8 @@ class SqliteStore:
         by_text = {encode_key(key): key for key in keys}
         try:
             for text, record in self._select(view, list(by_text)):
+                if text not in by_text:  # pages of two versions of the file, read as one
+                    raise StoreAnswerInvalid("the store's file changed while it was being read")
                 answers[by_text[text]] = decode_row(record, layout)
         except sqlite3.Error as error:
             raise file_error(self._path, error) from error

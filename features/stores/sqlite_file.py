@@ -59,6 +59,10 @@ def encode_key(key: EntityKey) -> str:
     return key if isinstance(key, str) else orjson.dumps(key).decode()
 
 
+class ImmutableConnection(sqlite3.Connection):
+    """A connection to a file that was declared never to change; whoever holds it watches whether it did."""
+
+
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection that sees every committed write and makes none, from a read-only root too.
 
@@ -69,6 +73,8 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         there = path.is_file()
     except OSError as error:
         raise StoreFileError(f"the store's file {path} is out of reach: {error.strerror}") from error
+    if path.is_dir():
+        raise StoreFileError(f"the store's file {path} is a directory; KEYSCORE_SQLITE_PATH names a file in it")
     if not there:
         raise StoreFileError(
             f"the store's file {path} does not exist; "
@@ -284,7 +290,9 @@ def _encode_row(row: StoredRow, columns: Iterable[Column]) -> bytes:
     return orjson.dumps(record)
 
 
-def _connect(path: Path, mode: str, *, timeout_s: float) -> sqlite3.Connection:
+def _connect(
+    path: Path, mode: str, *, timeout_s: float, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     # autocommit: transactions are begun by hand; the connection moves to the store's own thread
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
@@ -292,6 +300,7 @@ def _connect(path: Path, mode: str, *, timeout_s: float) -> sqlite3.Connection:
         timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
+        factory=factory,
     )
 
 
@@ -307,13 +316,15 @@ def _connect_immutable(path: Path) -> sqlite3.Connection:
             "write to it once where it can be written (`keyscore put` does), then copy it again"
         )
     try:
-        return _connect_to_ours(path, "immutable=1", timeout_s=0.0)
+        return _connect_to_ours(path, "immutable=1", timeout_s=0.0, factory=ImmutableConnection)
     except sqlite3.Error as error:
         raise file_error(path, error) from error
 
 
-def _connect_to_ours(path: Path, mode: str, *, timeout_s: float) -> sqlite3.Connection:
-    connection = _connect(path, mode, timeout_s=timeout_s)
+def _connect_to_ours(
+    path: Path, mode: str, *, timeout_s: float, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    connection = _connect(path, mode, timeout_s=timeout_s, factory=factory)
     try:
         _check_ours(connection, path)
     except BaseException:

@@ -105,9 +105,7 @@ class VertexStore:
         for region in set(self._regions.values()):
             host = self._host(region)
             if host not in self._channels:
-                self._channels[host] = VertexChannel(
-                    host, self._tokens, receive_limit_bytes=self._receive_limit_bytes
-                )
+                self._channels[host] = VertexChannel(host, self._tokens, receive_limit_bytes=self._receive_limit_bytes)
                 self._places[host] = asyncio.Semaphore(_UNARY_AT_ONCE)
         if self._endpoint is not None and self._rest_endpoint is None:
             log.warning("KEYSCORE_VERTEX_REST_ENDPOINT is not set: whether the feature views exist is not looked up")

@@ -71,7 +71,7 @@ def _in_words(error: Exception, spec: Spec) -> str:
         error = error.reason
     detail = problem_for(error).detail
     if isinstance(error, FeatureUnread):
-        return f"{detail}: {error.cause}"
+        return f"{error}: {error.cause}"
     view = problem_for(error).members.get("view")
     keys = [part.name for one in spec.views if one.name == view for part in one.entity.keys]
     return f"{detail} ({', '.join(keys)})" if keys else detail

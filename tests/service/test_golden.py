@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,16 @@ def test_a_line_that_the_model_refuses_cannot_be_scored(bundle_with: Callable[..
     (line,) = golden_lines(orjson.dumps(LINE), bundle.spec)
     with pytest.raises(StartError, match="a line cannot be scored: CatBoost refused the matrix"):
         score_golden(line, assembler_of(bundle), Refusing())  # type: ignore[arg-type]  # a fake
+
+
+@pytest.mark.parametrize("scores", [["0.1", "0.9"], [True, False], ["nan", "nan"]])
+def test_a_score_that_is_no_number_is_no_golden_line(bundle_with: Callable[..., Bundle], scores: list[object]) -> None:
+    bundle = bundle_with([LINE])
+    with pytest.raises(StartError, match="a score must be a number"):
+        list(golden_lines(orjson.dumps(LINE | {"scores": scores}), bundle.spec))
+
+
+def test_a_golden_file_without_lines_is_a_truncated_bundle(bundle_with: Callable[..., Bundle]) -> None:
+    bundle = replace(bundle_with([LINE]), golden=b"\n")
+    with pytest.raises(StartError, match="holds no lines"):
+        self_test(bundle, assembler_of(bundle))

@@ -204,3 +204,20 @@ def test_a_list_of_another_length_is_refused_by_naming_its_members(parse: Callab
     for values in (["C1"], ["C1", "M1", 1], ["C1", "M1", 1, "web", 2]):
         with pytest.raises(InstanceInvalid, match="a list must hold 4 values: customer_id, merchant_id, amount, chan"):
             parse("demo", values)
+
+
+@pytest.mark.parametrize("number", [2.0**24, 16_777_217.0, 123_456_789.0, -(2.0**30)])
+def test_a_float_of_an_example_that_may_have_lost_digits_is_no_key(
+    parse: Callable[..., Instance], number: float
+) -> None:
+    """An Example's floats have 24 bits: 16777217 arrives as 16777216, another entity."""
+    with pytest.raises(InstanceInvalid, match="customer_id"):
+        parse("string", b64(example(customer_id=number)))
+
+
+def test_zero_and_one_of_an_example_are_truth_values_where_such_are_declared(parse: Callable[..., Instance]) -> None:
+    values = {"customer_id": "C1", "amount": 12.5, "count": 3, "note": "hi", "delta": -1}
+    for sent, meant in ((1, True), (0, False)):
+        assert parse("fields", b64(example(**values, new=sent))).fields[2] is meant
+    with pytest.raises(InstanceInvalid, match="new"):
+        parse("fields", b64(example(**values, new=2)))

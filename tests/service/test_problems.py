@@ -26,7 +26,7 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
     (features_errors.StoreFileError(STORE_WORDS), 503, "features-unavailable"),
     (features_errors.StoreFailed(STORE_WORDS), 503, "features-unavailable"),
     (features_errors.StoreExhausted(STORE_WORDS), 503, "features-unavailable"),
-    (features_errors.StoreTimeout(STORE_WORDS), 504, "deadline-exceeded"),
+    (features_errors.StoreTimeout(STORE_WORDS), 504, "features-timeout"),
     (features_errors.StoreDenied(STORE_WORDS), 502, "store-denied"),
     (features_errors.StoreAnswerInvalid(STORE_WORDS), 502, "features-invalid"),
     (features_errors.StoreAnswerTooLarge(STORE_WORDS), 502, "features-invalid"),
@@ -93,7 +93,7 @@ def test_the_instance_at_fault_is_named_by_its_index() -> None:
     ("cause", "status"),
     [
         (features_errors.StoreUnavailable(STORE_WORDS), 503),
-        (features_errors.StoreAnswerInvalid(STORE_WORDS), 502),
+        (features_errors.StoreDenied(STORE_WORDS), 502),
         (features_errors.DeadlineExceeded("late"), 504),
     ],
 )
@@ -120,3 +120,9 @@ def test_what_may_pass_says_when_to_try_again_and_what_ends_the_connection_says_
         assert headers["content-type"] == "application/problem+json"
         assert ("retry-after" in headers) == (row.status == 503)
         assert (headers.get("connection") == "close") == (row.status in (408, 413))
+
+
+def test_what_is_wrong_with_an_answer_is_told_in_the_specs_own_names() -> None:
+    cause = features_errors.StoreAnswerInvalid("column 'f7' does not hold a float")
+    unread = features_errors.FeatureUnread("'f' of 'v' could not be read", feature="f", view="v", cause=cause)
+    assert problem_for(unread).detail == "'f' of 'v' could not be read: column 'f7' does not hold a float"

@@ -81,6 +81,8 @@ async def test_a_client_that_goes_away_is_told_apart(deadline: Deadline) -> None
         "application/json; charset=utf-8",
         'application/json;charset="UTF-8"',
         "application/json; charset=utf8",
+        "application/json; charset=utf-8; profile=x",
+        "application/json; profile=x",
         "application/json;",
     ],
 )

@@ -16,7 +16,7 @@ from service.bundle import Bundle, load_bundle
 from service.errors import InstanceInvalid
 from service.parsing import ParsedRequest
 from service.prediction import Prediction
-from service.responses import Answer, detailed_answer, entity_id, simple_answer
+from service.responses import Answer, detailed_answer, detailed_parts, entity_id, simple_answer
 from service.schemas import Parameters
 from service.wiring import assembler_of
 
@@ -51,6 +51,10 @@ def prediction(bundle: Bundle, scores: Sequence[Sequence[float]], failures: dict
     return Prediction(request, assembly, np.array(scores), list(range(len(scores))), failures)
 
 
+def detailed(bundle: Bundle, made: Prediction) -> Answer:
+    return detailed_answer(made, detailed_parts(bundle, made))
+
+
 def predictions(answer: Answer) -> list[Any]:
     found: list[Any] = orjson.loads(answer.body)["predictions"]
     return found
@@ -60,21 +64,21 @@ def test_scores_are_written_so_that_they_read_back_bit_by_bit(bundle: Bundle) ->
     scores = [[0.1 + 0.2, 1 / 3], [5e-324, 0.9999999999999999]]
     made = prediction(bundle, scores, {})
     assert predictions(simple_answer(made)) == scores
-    assert [one["scores"] for one in predictions(detailed_answer(bundle, made))] == scores
+    assert [one["scores"] for one in predictions(detailed(bundle, made))] == scores
 
 
 def test_failures_stand_in_their_places(bundle: Bundle) -> None:
     failure = InstanceInvalid("'amount' is missing", field="amount")
     made = prediction(bundle, [[0.9, 0.1]], {0: failure, 2: failure})
     assert predictions(simple_answer(made)) == [None, [0.9, 0.1], None]
-    first, second, third = predictions(detailed_answer(bundle, made))
+    first, second, third = predictions(detailed(bundle, made))
     assert second["scores"] == [0.9, 0.1]
     assert (first["error"]["index"], third["error"]["index"]) == (0, 2)
     assert (first["error"]["status"], first["error"]["field"]) == (422, "amount")
 
 
 def test_the_whole_story_is_told_of_every_feature(bundle: Bundle) -> None:
-    (told,) = predictions(detailed_answer(bundle, prediction(bundle, [[0.4, 0.6]], {})))
+    (told,) = predictions(detailed(bundle, prediction(bundle, [[0.4, 0.6]], {})))
     assert told["entity_id"] == {"customer_id": "C1", "merchant_id": "M1"}
     assert (told["classes"], told["predicted_class"], told["degraded"]) == (["0", "1"], "1", 0)
     assert told["model"] == {"bundle": "shop", "version": "3", "digest": bundle.digest}
@@ -103,7 +107,7 @@ def test_the_predicted_class_is_the_models_own(
     bundle: Bundle, scorer: Fixed, scores: list[float], predicted: str | None
 ) -> None:
     other = Bundle(bundle.spec, scorer, "sha256:x", None)  # type: ignore[arg-type]  # a fake
-    (told,) = predictions(detailed_answer(other, prediction(bundle, [scores], {})))
+    (told,) = predictions(detailed(other, prediction(bundle, [scores], {})))
     assert told["predicted_class"] == predicted
     assert told["classes"] == (list(scorer.signature.classes) if scorer.signature.classes else None)
     assert predictions(simple_answer(prediction(bundle, [scores], {}))) == [scores]

@@ -91,6 +91,7 @@ def test_what_vertex_sets_is_read() -> None:
         ({"PORT": "٨٠٨٠"}, "PORT must be a port number"),  # digits, but not ASCII ones: the point
         ({"AIP_PREDICT_ROUTE": "predict"}, "AIP_PREDICT_ROUTE must begin with a slash"),
         ({"AIP_HEALTH_ROUTE": "health"}, "AIP_HEALTH_ROUTE must begin with a slash"),
+        ({"AIP_PREDICT_ROUTE": "/{x}/{x}"}, "AIP_PREDICT_ROUTE must be a path as it is, without braces"),
     ],
 )
 def test_a_platform_that_breaks_its_contract_is_named(environ: dict[str, str], said: str) -> None:

@@ -13,6 +13,7 @@ from features.clock import ManualClock
 from features.deadline import Deadline
 from features.errors import StoreAnswerInvalid, StoreFileError
 from features.spec import FeatureView
+from features.stores import sqlite, sqlite_file
 from features.stores.base import DescribedStore, StoredView
 from features.stores.sqlite import SqliteStore, decode_row
 from features.stores.sqlite_file import SqliteWriter, StoredRow
@@ -222,3 +223,13 @@ async def test_closing_closes_the_file_and_leaves_the_thread(store: SqliteStore,
     await other.aclose()
     assert "closed" in repr(other)
     assert other._thread._shutdown
+
+
+async def test_a_write_is_seen_in_a_file_that_had_to_be_taken_as_immutable(
+    store: SqliteStore, path: Path, view: FeatureView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only mount of a folder that somebody else writes: sqlite itself would never look again."""
+    monkeypatch.setattr(sqlite, "connect_read_only", sqlite_file._connect_immutable)
+    assert await _balance(store, view) == 1.0
+    _load(path, 2.0, n_rows=5_000)
+    assert await _balance(store, view) == 2.0

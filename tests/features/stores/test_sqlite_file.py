@@ -248,7 +248,7 @@ def test_a_missing_file_is_named_with_what_makes_one(path: Path) -> None:
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
-    with pytest.raises(StoreFileError, match="does not exist"):
+    with pytest.raises(StoreFileError, match="is a directory"):
         connect_read_only(tmp_path)
     with pytest.raises(StoreFileError, match="cannot be used: unable to open"):
         SqliteWriter(tmp_path).__enter__()
