@@ -20,6 +20,9 @@ _OPTIONS: Final = [
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
+_OF_A_CALL: Final = frozenset({"_handle_exceptions", "_schedule_rpc_coro"})
+_ENDING_S: Final = 1.0
+
 _Answering = Callable[[Any, Line | None], Awaitable[list[bytes]]]
 
 
@@ -59,6 +62,12 @@ class GrpcServer:
     async def stop(self) -> None:
         """Cancels the calls under way and serves no more."""
         await self._server.stop(None)
+        # grpc does not wait for the tasks of its last calls. A loop that is closed before they have ended gets their
+        # events too late, and so does whoever runs the next loop. Bounded, for another server in this loop has such
+        # tasks, too.
+        ending = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in _OF_A_CALL]
+        if ending:
+            await asyncio.wait(ending, timeout=_ENDING_S)
 
     async def _fetch(self, request: Any, context: Any) -> bytes:
         try:

@@ -169,7 +169,7 @@ def test_what_vertex_sets_is_honoured(start: Process) -> None:
 
 MISTAKEN = """
 import sys
-import service.wiring
+import service.stores
 from features.stores.sqlite import SqliteStore
 
 
@@ -180,7 +180,7 @@ class Mistaken(SqliteStore):
         return await super().read(view, keys, deadline)
 
 
-service.wiring.SqliteStore = Mistaken
+service.stores.SqliteStore = Mistaken
 from service.__main__ import main
 
 sys.exit(main(sys.argv[1:]))
