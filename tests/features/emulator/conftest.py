@@ -61,7 +61,7 @@ class Client:
             ("grpc.enable_retries", 0),
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 1),
-            ("grpc.min_reconnect_backoff_ms", 1),
+            ("grpc.min_reconnect_backoff_ms", 5_000),  # how long an attempt to connect may take
             ("grpc.max_reconnect_backoff_ms", 20),
         ]
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options)
@@ -81,6 +81,16 @@ class Client:
             service + "FetchFeatureValues", FetchRequest.SerializeToString, FetchResponse.FromString
         )
         return await call(request, metadata=_metadata(view, routing), timeout=timeout_s)
+
+    async def recovered(self) -> None:
+        """Returns when a read succeeds again; calls that meet the broken connection before gRPC has noticed it do not."""
+        while True:
+            try:
+                await self.fetch()
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017  # any other ends the wait
+            else:
+                return
 
     def open_stream(self, view: str = "account", *, routing: str | None = None, timeout_s: float = 5) -> Any:
         call = self.channel.stream_stream(

@@ -91,11 +91,13 @@ async def test_in_a_stream_an_error_may_concern_keys_alone(
 
 
 async def test_a_black_hole_answers_nothing_until_the_client_goes_away(emulator: Emulator, client: Any) -> None:
-    emulator.set_faults([{"kind": "black_hole", "times": 2}])
+    await client.fetch()
+    emulator.set_faults([{"kind": "black_hole"}])
     for call in (client.fetch, client.stream):
         with pytest.raises(grpc.aio.AioRpcError) as late:
             await call(timeout_s=0.02)
         assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    emulator.set_faults([])
     await client.fetch()
 
 

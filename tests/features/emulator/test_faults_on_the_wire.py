@@ -28,7 +28,7 @@ async def test_a_reset_breaks_the_connection_within_the_answer(
 ) -> None:
     emulator.set_faults([{"kind": "reset", "times": 1, "after_bytes": after_bytes}])
     assert await _code(client.fetch()) is grpc.StatusCode.UNAVAILABLE
-    await client.fetch()
+    await client.recovered()
     assert emulator.reads.connections == 2
     emulator.set_faults([{"kind": "reset", "times": 1, "after_bytes": after_bytes}])
     assert await _code(client.stream()) is grpc.StatusCode.UNAVAILABLE
@@ -73,14 +73,14 @@ async def test_goaway_may_refuse_the_calls_under_way(emulator: Emulator, client:
     """A client that retries repeats them by itself: the server has said that it has not looked at them."""
     emulator.set_faults([{"kind": "goaway", "refuse": True, "times": 1}])
     assert await _code(client.fetch()) is grpc.StatusCode.UNAVAILABLE
-    await client.fetch()
+    await client.recovered()
     assert emulator.reads.connections == 2
 
 
 async def test_garbage_on_the_connection_ends_it(emulator: Emulator, client: Any) -> None:
     emulator.set_faults([{"kind": "malformed", "level": "connection", "times": 1}])
     assert await _code(client.fetch()) is grpc.StatusCode.UNKNOWN
-    await client.fetch()
+    await client.recovered()
 
 
 async def test_a_stopped_server_refuses_and_a_started_one_has_the_same_port(emulator: Emulator, client: Any) -> None:
@@ -96,8 +96,7 @@ async def test_a_stopped_server_refuses_and_a_started_one_has_the_same_port(emul
     await emulator.start_serving()
     assert emulator.serving
     assert emulator.port == port
-    await client.channel.channel_ready()
-    await client.fetch()
+    await client.recovered()
 
 
 async def test_a_stop_breaks_the_calls_under_way(emulator: Emulator, client: Any, until: Until) -> None:

@@ -107,8 +107,9 @@ async def test_a_black_hole_lets_go_when_its_client_goes_away_or_the_emulator_en
 ) -> None:
     async with Emulator(store_path, faults=[{"kind": "black_hole"}]) as other:
         url = f"http://127.0.0.1:{other.rest_port}/v1/{VIEW}:fetchFeatureValues"
-        with pytest.raises(httpx.ReadTimeout):
-            await http.post(url, json={"dataKey": {"key": "C1"}}, timeout=0.02)
+        leaving = asyncio.create_task(http.post(url, json={"dataKey": {"key": "C1"}}))
+        await until(lambda: other.reads.of("account", "C1") == 1)
+        leaving.cancel()
         waiting = asyncio.create_task(http.post(url, json={"dataKey": {"key": "C1"}}))
         await until(lambda: other.reads.of("account", "C1") == 2)
     assert (await waiting).status_code == 503
