@@ -27,6 +27,10 @@ from service.wiring import running_service
 _DRAIN_S: Final = 5
 """Seconds that requests under way have after a signal to stop; Cloud Run kills after ten."""
 
+_KEEP_ALIVE_S: Final = 620
+"""Seconds that a connection may idle. Google's load balancers keep theirs for 600 s: who closes first loses requests.
+Source: https://cloud.google.com/load-balancing/docs/https/request-distribution#http-keepalive-timeout"""
+
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which says when its port is open."""
@@ -80,6 +84,7 @@ async def serve(settings: Settings, platform: Platform) -> None:
                 server_header=False,
                 log_config=None,
                 timeout_graceful_shutdown=_DRAIN_S,
+                timeout_keep_alive=_KEEP_ALIVE_S,
             )
             gc.collect()
             gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again
