@@ -16,7 +16,8 @@ from features.documents import nearest
 from features.errors import InvalidKey
 from features.keys import KeyPart, make_key
 from features.spec_parsing import NAME
-from features.stores.sqlite_file import SqliteWriter, StoredRow, encode_key
+from features.stores.sqlite_file import encode_key
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType, EntityKey, Value
 from service.column_types import CellRefused, PlainType, TextType, plain_values, text_values
 from service.errors import TableError

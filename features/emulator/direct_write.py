@@ -9,7 +9,7 @@ from features.emulator.codes import CODES, Refused, not_found
 from features.emulator.keys import asked_key, check_parts
 from features.errors import StoreFileError
 from features.stores.base import StoredView
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 from features.stores.vertex_decoding import set_time
 from features.stores.vertex_messages import DirectWriteResponse
 from features.values import Column, EntityKey, Value, ValueMismatch, as_dtype

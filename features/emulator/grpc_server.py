@@ -86,19 +86,13 @@ class GrpcServer:
         """Answers each message as soon as it can be; a slow one holds up no other."""
         line = self._line(context.peer())
         writing = asyncio.Lock()
-        checked = gone = False
+        checked = False
 
         async def answer(request: Any) -> None:
-            nonlocal gone
             messages = await answering(request, line)
             async with writing:
                 for message in messages:
-                    if gone:
-                        return
-                    try:
-                        await context.write(message)
-                    except grpc.aio.InternalError:  # all that grpc says when the client has gone away
-                        gone = True
+                    await context.write(message)
 
         refusal: Refused | None = None
         try:
@@ -110,8 +104,8 @@ class GrpcServer:
                     group.create_task(answer(request))
         except* Refused as refusals:
             refusal = _first(refusals)
-        if gone:
-            raise asyncio.CancelledError  # which is how grpc's handlers end for a client that is gone
+        except* grpc.aio.BaseError as errors:  # all that grpc says when the client has gone away
+            raise asyncio.CancelledError from errors  # which is how its handlers end then
         if refusal is not None:
             await _abort(context, refusal)
 

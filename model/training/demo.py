@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from model.training import golden, train
 from model.training.card import ModelCard, write_card
 from model.training.catalog import KEY_OF, VIEWS, feature_frame, store_rows

@@ -8,7 +8,8 @@ from rich.markup import escape
 
 from features.documents import nearest
 from features.stores.base import StoredView
-from features.stores.sqlite_file import SqliteWriter, StoredRow, connect_read_only
+from features.stores.sqlite_file import connect_read_only
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import EntityKey, Value
 from service.cli.console import output, plain_table
 from service.cli.declared_keys import key_parts

@@ -15,7 +15,7 @@ import pytest
 
 from features.emulator import Emulator
 from features.emulator.banner import sdk_snippet
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType
 
 pytestmark = pytest.mark.anyio

@@ -24,7 +24,7 @@ from features.stores.coalescing import CoalescingStore
 from features.stores.guarded import GuardedStore
 from features.stores.memory import MemoryStore
 from features.stores.sqlite import SqliteStore
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.stores.vertex import VertexStore
 from features.values import Column, DType, EntityKey, FeatureRow, RowLayout, Value
 

@@ -21,7 +21,7 @@ import yaml
 
 from features.emulator import Emulator
 from features.events import Nobody
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType
 from service.app import create_app
 from service.bundle import load_bundle

@@ -12,7 +12,7 @@ import pytest
 
 from features.clock import ManualClock
 from features.stores.memory import MemoryStore
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 from service.settings import Platform, Settings
 from service.wiring import running_service
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from catboost import CatBoostClassifier
 
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType
 
 pytestmark = pytest.mark.anyio

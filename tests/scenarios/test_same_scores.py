@@ -11,7 +11,7 @@ import pytest
 
 from features.clock import ManualClock
 from features.stores.memory import MemoryStore
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from model.training.catalog import KEY_OF, VIEWS
 from service.tf_example import Example
 

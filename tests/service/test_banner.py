@@ -12,7 +12,7 @@ import pytest
 from features.clock import ManualClock
 from features.errors import StoreUnavailable
 from features.stores.memory import MemoryStore
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType
 from service.banner import banner, example_instance
 from service.golden import golden_lines

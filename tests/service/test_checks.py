@@ -8,7 +8,7 @@ import pytest
 from features.spec import Spec
 from features.stores.memory import MemoryStore
 from features.stores.sqlite import SqliteStore
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 from features.values import DType
 from service.bundle import load_bundle
 from service.checks import store_problems

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from features.emulator import Emulator
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.stores.vertex_messages import (
     V1,
     V1BETA1,
@@ -56,9 +56,9 @@ def store_path(tmp_path: Path) -> Path:
 class Client:
     """Calls the emulator as a service does, with the right routing header unless told otherwise."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, retries: bool = False) -> None:
         options = [
-            ("grpc.enable_retries", 0),
+            ("grpc.enable_retries", int(retries)),
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 1),
             ("grpc.min_reconnect_backoff_ms", 5_000),  # how long an attempt to connect may take
@@ -83,7 +83,7 @@ class Client:
         return await call(request, metadata=_metadata(view, routing), timeout=timeout_s)
 
     async def recovered(self) -> None:
-        """Returns when a read succeeds again; calls that meet the broken connection before gRPC has noticed it do not."""
+        """Returns when a read succeeds again; calls that meet the broken connection before gRPC notices do not."""
         while True:
             try:
                 await self.fetch()

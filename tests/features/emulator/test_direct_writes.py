@@ -10,7 +10,7 @@ from features.clock import ManualClock
 from features.emulator import Emulator
 from features.emulator.codes import Refused
 from features.emulator.direct_write import apply
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 from features.stores.vertex_messages import V1, V1BETA1, DirectWriteRequest
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +110,7 @@ async def test_faults_strike_writes_too(emulator: Emulator, client: Any) -> None
 async def test_a_file_that_somebody_else_keeps_locked_is_unavailable(
     client: Any, store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("features.stores.sqlite_file._BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("features.stores.sqlite_writer._BUSY_TIMEOUT_S", 0.01)
     with SqliteWriter(store_path), pytest.raises(grpc.aio.AioRpcError) as refused:
         await client.write("account", [{"data_key": {"key": "C1"}}])
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -61,16 +61,22 @@ async def test_a_client_may_leave_in_the_middle_of_a_drip(emulator: Emulator, co
         assert await _code(client.fetch(timeout_s=0.02)) is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_after_goaway_the_client_connects_anew_and_loses_nothing(emulator: Emulator, client: Any) -> None:
-    await client.fetch()
-    emulator.set_faults([{"kind": "goaway", "times": 1}])
-    for _ in range(3):
+@pytest.mark.parametrize("refuse", [False, True])
+async def test_after_goaway_a_client_that_retries_connects_anew_and_loses_nothing(
+    emulator: Emulator,
+    connect: Any,
+    refuse: bool,  # noqa: FBT001  # the fault's parameter
+) -> None:
+    client = connect(emulator.port, retries=True)
+    async with client.channel:
         await client.fetch()
+        emulator.set_faults([{"kind": "goaway", "refuse": refuse, "times": 1}])
+        for _ in range(3):
+            await client.fetch()
     assert emulator.reads.connections == 2
 
 
 async def test_goaway_may_refuse_the_calls_under_way(emulator: Emulator, client: Any) -> None:
-    """A client that retries repeats them by itself: the server has said that it has not looked at them."""
     emulator.set_faults([{"kind": "goaway", "refuse": True, "times": 1}])
     assert await _code(client.fetch()) is grpc.StatusCode.UNAVAILABLE
     await client.recovered()

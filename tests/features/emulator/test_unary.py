@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from features.emulator import Emulator
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.stores.vertex_messages import KEY_VALUE, PROTO_STRUCT, V1, V1BETA1, FetchRequest, FetchResponse
 from features.values import DType
 

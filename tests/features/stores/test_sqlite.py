@@ -16,7 +16,7 @@ from features.spec import FeatureView
 from features.stores import sqlite, sqlite_file
 from features.stores.base import DescribedStore, StoredView
 from features.stores.sqlite import SqliteStore, decode_row
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import Column, DType, EntityKey, FeatureRow, RowLayout
 
 pytestmark = pytest.mark.anyio

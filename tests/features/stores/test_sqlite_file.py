@@ -11,16 +11,10 @@ import pytest
 
 from features.clock import ManualClock
 from features.errors import StoreFileError
-from features.stores import sqlite_file
+from features.stores import sqlite_file, sqlite_writer
 from features.stores.base import StoredView
-from features.stores.sqlite_file import (
-    SqliteWriter,
-    StoredRow,
-    connect_read_only,
-    describe,
-    encode_key,
-    file_error,
-)
+from features.stores.sqlite_file import connect_read_only, describe, encode_key, file_error
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType, ValueMismatch
 
 COLUMNS = {"balance": DType.FLOAT, "visits": DType.INT, "city": DType.STRING}
@@ -116,7 +110,7 @@ def test_a_first_load_that_fails_leaves_a_file_that_the_next_load_can_use(path: 
 
 def test_two_writers_take_turns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _load(path)
-    monkeypatch.setattr(sqlite_file, "_BUSY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(sqlite_writer, "_BUSY_TIMEOUT_S", 0.0)
     with SqliteWriter(path) as writer:
         writer.replace_view("account", KEYS, COLUMNS, [StoredRow("C1", {"visits": 1})])
         with pytest.raises(StoreFileError, match="is locked by another process; end it and try again"):

@@ -12,7 +12,7 @@ from features.errors import StoreAnswerInvalid, StoreError, StoreUnavailable
 from features.keys import KeyPart
 from features.spec import Entity, FeatureView
 from features.stores.base import ReadMode
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.stores.vertex import VertexStore, region_of
 from features.values import Column, DType, FeatureRow, RowLayout
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from features.stores.sqlite_file import SqliteWriter, StoredRow
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType, EntityKey, Value
 from service.cli.main import main
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 from features.values import DType
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)

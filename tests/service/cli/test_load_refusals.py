@@ -207,7 +207,7 @@ def test_a_store_that_is_somebody_elses_or_locked(
     (tmp_path / "rows.csv").write_text("id,a\n1,2\n")
     sqlite3.connect(tmp_path / "other.sqlite").executescript("CREATE TABLE mine (x)").connection.close()
     assert "not a Keyscore store" in keyscore("load", "v", "rows.csv", *KEY, "--sqlite-path", "other.sqlite").err
-    monkeypatch.setattr("features.stores.sqlite_file._BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("features.stores.sqlite_writer._BUSY_TIMEOUT_S", 0.05)
     holder = sqlite3.connect(store, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert "is locked by another process" in keyscore("load", "v", "rows.csv", *KEY).err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 
 
 def test_values_are_read_by_the_type_of_their_column(keyscore: Callable, store: Path, rows_of: Callable) -> None:

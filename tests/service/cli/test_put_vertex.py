@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from features.stores.sqlite_file import SqliteWriter
+from features.stores.sqlite_writer import SqliteWriter
 
 _PARENT = "projects/p/locations/us-central1/featureOnlineStores/s/featureViews"
 _ELSEWHERE = _PARENT.replace("projects/p/", "projects/q/")  # the emulator knows it, the bundle does not
