@@ -86,7 +86,7 @@ class VertexStore:
         self._places: dict[str, asyncio.Semaphore] = {}
         self._not_found_in_a_row = dict.fromkeys(self._sources, 0)
         self._missing: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: dict[str, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
         return f"<VertexStore {', '.join(self._channels) or 'closed'}>"
@@ -123,6 +123,7 @@ class VertexStore:
             StoreError: The whole read failed.
         """
         if view.name in self._missing:
+            self._look_up_again(view.name)  # it may have been made meanwhile
             raise StoreAnswerInvalid("the feature view does not exist")
         channel = self._channels[self._host(self._regions[view.name])]
         answers = await self._read(channel, view, keys, deadline)
@@ -131,9 +132,10 @@ class VertexStore:
 
     async def aclose(self) -> None:
         """See `OnlineStore.aclose`."""
-        for task in tuple(self._tasks):
+        tasks = tuple(self._looking.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(channel.aclose() for channel in self._channels.values()))
         self._channels.clear()
 
@@ -187,18 +189,27 @@ class VertexStore:
         self._not_found_in_a_row[view] += len(answers)
         if self._not_found_in_a_row[view] >= _SUSPICIOUS and (self._endpoint is None or self._rest_endpoint):
             self._not_found_in_a_row[view] = 0
-            task = asyncio.ensure_future(self._look_up(view))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._look_up_again(view)
+
+    def _look_up_again(self, view: str) -> None:
+        """Looks the view up in the background, once at a time."""
+        if view not in self._looking:
+            task = self._looking[view] = asyncio.ensure_future(self._look_up(view))
+            task.add_done_callback(lambda _: self._looking.pop(view, None))
 
     async def _look_up(self, view: str) -> None:
         if self._rest_endpoint is not None:
             base_url = f"{'https' if self._tokens else 'http'}://{self._rest_endpoint}"
         else:
             base_url = f"https://{regional_host(self._regions[view])}"
-        presence = await look_up_view(base_url, self._sources[view], self._tokens, _LOOK_UP_S)
+        try:
+            presence = await look_up_view(base_url, self._sources[view], self._tokens, _LOOK_UP_S)
+        except StoreDenied:  # no token; the reads say so, too
+            presence = Presence.UNKNOWN
         if presence is Presence.MISSING:
             self._missing.add(view)
+        elif presence is Presence.PRESENT:
+            self._missing.discard(view)
         elif presence is Presence.UNKNOWN:
             log.warning("whether the feature view %s exists could not be looked up", view)
 

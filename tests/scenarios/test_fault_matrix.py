@@ -21,6 +21,7 @@ import yaml
 
 from features.emulator import Emulator
 from features.events import Nobody
+from features.stores.base import ReadMode
 from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType
 from service.app import create_app
@@ -36,6 +37,13 @@ FAULTS: Final[Sequence[Mapping[str, Any]]] = yaml.safe_load(
     Path(__file__).with_name("fault_matrix.yaml").read_text(encoding="utf-8")
 )
 STATES: Final = {"cold": None, "fresh": 0.0, "stale": 90.0, "expired": 1_000.0}
+_READS: Final = {
+    "cold": ReadMode.UNARY,
+    "fresh": ReadMode.AUTO,
+    "stale": ReadMode.STREAMING,
+    "expired": ReadMode.STREAMING,
+}
+"""Cold and expired mean the same to the store, so each shows one way of reading."""
 """Seconds since the row was read; None for never. The views' ttl is 60 s, both stale windows end at 120 s."""
 ROUTES: Final = ("/predict", "/predict/detailed")
 
@@ -162,6 +170,7 @@ class Bench:
             store="vertex",
             vertex_endpoint=f"127.0.0.1:{self.emulator.port}",
             vertex_plaintext=True,
+            vertex_read=_READS[cell.state],
             deadline_s=cell.fault.get("deadline_s", 5.0),
         )
         limit = cell.fault.get("receive_limit_bytes")

@@ -1,6 +1,8 @@
 """The adapter's own decisions: how to read, when to fall back, when a view is looked up again."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,14 @@ async def test_fifty_unknown_entities_in_a_row_have_the_view_looked_up_again(
             failure = error
             break
     assert "does not exist" in str(failure)
+    with SqliteWriter(tmp_path / "features.sqlite") as writer:
+        writer.replace_view("account", ("customer_id",), {"balance": DType.FLOAT}, [StoredRow("C1", {"balance": 1.0})])
+    for _ in range(200):
+        with suppress(StoreAnswerInvalid):
+            answers = await store.read(VIEW, ["C1"], soon())
+            break
+        await asyncio.gather(*store._looking.values())
+    assert isinstance(answers["C1"], FeatureRow)  # made again, it is served again
     await store.aclose()
 
 
