@@ -19,6 +19,8 @@ from service.errors import StartError
 DEMO_BUNDLE: Final = "var/demo"
 _PREFIX: Final = "KEYSCORE_"
 
+_HOST_AND_PORT: Final = r"^(\[[0-9A-Fa-f:]+\]|[^/:\s]+):[0-9]{1,5}$"
+
 
 class Settings(BaseSettings):
     """Everything that can be set."""
@@ -47,10 +49,10 @@ class Settings(BaseSettings):
     view: str | None = None
     """The one feature view of a bundle that has no serving.yaml."""
 
-    vertex_endpoint: str | None = None
+    vertex_endpoint: str | None = Field(default=None, pattern=_HOST_AND_PORT)
     """host:port to read from in place of the views' regional hosts; an emulator's, or a private endpoint's."""
 
-    vertex_rest_endpoint: str | None = None
+    vertex_rest_endpoint: str | None = Field(default=None, pattern=_HOST_AND_PORT)
     """host:port to look views up at the start; without it and with the one above, views are not looked up."""
 
     vertex_plaintext: bool = False

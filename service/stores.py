@@ -10,6 +10,7 @@ from features.stores.by_view import StoreByView
 from features.stores.coalescing import CoalescingStore
 from features.stores.guarded import GuardedStore
 from features.stores.sqlite import SqliteStore
+from service.errors import StartError
 from service.settings import Settings
 
 
@@ -37,6 +38,7 @@ def vertex_store(
 
     Raises:
         StoreError: A view names no feature view of Vertex AI.
+        StartError: Google itself would be asked without TLS.
     """
     # grpc takes 0.05 s and 20 MB, and the embedded store needs none of it
     from features.stores.vertex import VertexStore, region_of  # noqa: PLC0415
@@ -46,6 +48,8 @@ def vertex_store(
     regions: defaultdict[str, list[FeatureView]] = defaultdict(list)
     for view in spec.views:
         regions[settings.vertex_endpoint or region_of(view)].append(view)
+    if settings.vertex_plaintext and settings.vertex_endpoint is None:
+        raise StartError("KEYSCORE_VERTEX_PLAINTEXT is for an emulator; name it in KEYSCORE_VERTEX_ENDPOINT")
     tokens = None if settings.vertex_plaintext else GoogleTokens()
     stores: dict[str, OnlineStore] = {}
     for views in regions.values():

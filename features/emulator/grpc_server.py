@@ -22,6 +22,7 @@ _OPTIONS: Final = [
 
 _OF_A_CALL: Final = frozenset({"_handle_exceptions", "_schedule_rpc_coro"})
 _ENDING_S: Final = 1.0
+_LAST_EVENTS_S: Final = 0.01
 
 _Answering = Callable[[Any, Line | None], Awaitable[list[bytes]]]
 
@@ -62,12 +63,13 @@ class GrpcServer:
     async def stop(self) -> None:
         """Cancels the calls under way and serves no more."""
         await self._server.stop(None)
-        # grpc does not wait for the tasks of its last calls. A loop that is closed before they have ended gets their
-        # events too late, and so does whoever runs the next loop. Bounded, for another server in this loop has such
-        # tasks, too.
+        # grpc does not wait for the tasks of its last calls, nor for the last events of calls that were cut off. Whoever
+        # runs the next loop in this process would get them, as errors. The first wait is bounded, for another server
+        # in this loop has such tasks, too; the second has nothing to wait for.
         ending = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in _OF_A_CALL]
         if ending:
             await asyncio.wait(ending, timeout=_ENDING_S)
+        await asyncio.sleep(_LAST_EVENTS_S)
 
     async def _fetch(self, request: Any, context: Any) -> bytes:
         try:
@@ -86,13 +88,19 @@ class GrpcServer:
         """Answers each message as soon as it can be; a slow one holds up no other."""
         line = self._line(context.peer())
         writing = asyncio.Lock()
-        checked = False
+        checked = gone = False
 
         async def answer(request: Any) -> None:
+            nonlocal gone
             messages = await answering(request, line)
             async with writing:
                 for message in messages:
-                    await context.write(message)
+                    if gone:
+                        return
+                    try:
+                        await context.write(message)
+                    except grpc.aio.BaseError:  # all that grpc says when the client has gone away
+                        gone = True
 
         refusal: Refused | None = None
         try:
@@ -104,8 +112,8 @@ class GrpcServer:
                     group.create_task(answer(request))
         except* Refused as refusals:
             refusal = _first(refusals)
-        except* grpc.aio.BaseError as errors:  # all that grpc says when the client has gone away
-            raise asyncio.CancelledError from errors  # which is how its handlers end then
+        if gone:
+            raise asyncio.CancelledError  # which is how grpc's handlers end then
         if refusal is not None:
             await _abort(context, refusal)
 

@@ -23,6 +23,10 @@ from features.clock import Clock
 
 _BUCKETS: Final = 10  # what leaves the window leaves it in tenths: fine enough, and each call costs a few additions
 
+_RECOVERED: Final = 4
+"""Accepted calls in a row after which an outage is over. Of a backend that still refuses 90 % this happens once in ten
+thousand calls; without it, requests that need several calls each come through long after the first call does."""
+
 
 class AdaptiveThrottle:
     """Refuses a call with probability max(0, (requests - k * accepts) / (requests + 1)).
@@ -41,6 +45,7 @@ class AdaptiveThrottle:
         "_admitted_at",
         "_bucket_s",
         "_clock",
+        "_good_in_a_row",
         "_k",
         "_probe_every_s",
         "_random",
@@ -78,6 +83,7 @@ class AdaptiveThrottle:
         self._accepted = [0] * _BUCKETS
         self._requests = 0
         self._accepts = 0
+        self._good_in_a_row = 0
         self._tick = 0
         self._admitted_at = clock.monotonic()
         self.refused = 0
@@ -116,6 +122,9 @@ class AdaptiveThrottle:
         """
         self._roll(self._clock.monotonic())
         self._count(accepted=int(accepted))
+        self._good_in_a_row = self._good_in_a_row + 1 if accepted else 0
+        if self._good_in_a_row >= _RECOVERED and self.refusal_probability > 0.0:
+            self._forget()
 
     def _count(self, *, accepted: int) -> None:
         at = self._tick % _BUCKETS
@@ -123,6 +132,11 @@ class AdaptiveThrottle:
         self._requests += 1
         self._accepted[at] += accepted
         self._accepts += accepted
+
+    def _forget(self) -> None:
+        self._requested = [0] * _BUCKETS
+        self._accepted = [0] * _BUCKETS
+        self._requests = self._accepts = 0
 
     def _roll(self, now: float) -> None:
         """Moves on to the bucket of `now`; the buckets passed on the way are what leaves the window."""

@@ -2,7 +2,7 @@
 
 Two ways to read, and `auto` chooses: one key by a unary v1 call; several by one short v1beta1 stream per batch, with
 its own deadline and routing header (a stream shared by batches would let one slow batch hold up the others). A host
-that does not know the streaming call is asked for keys one by one from then on, a bounded number at a time.
+that does not know the streaming call is asked for keys one by one for a while, a bounded number at a time.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from features.deadline import Deadline
-from features.errors import StoreAnswerInvalid, StoreDenied, StoreError
+from features.errors import StoreAnswerInvalid, StoreAnswerTooLarge, StoreDenied, StoreError
 from features.protos import DecodeError
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer, ReadMode
@@ -45,6 +45,8 @@ _SUSPICIOUS: Final = 50
 """So many keys NOT_FOUND in a row, and the view itself is looked up again."""
 _NOT_FOUND: Final = 5  # google.rpc.Code
 _LOOK_UP_S: Final = 5.0
+_ASK_AGAIN_S: Final = 60.0
+"""After UNIMPLEMENTED; a balancer's passing 404 reaches us as that, too."""
 _LEFT_OUT: Final = StoreAnswerInvalid("the answer leaves a key out, or is about another one")
 
 
@@ -82,7 +84,7 @@ class VertexStore:
         self._mode = mode
         self._receive_limit_bytes = receive_limit_bytes
         self._channels: dict[str, VertexChannel] = {}
-        self._no_streaming: set[str] = set()
+        self._no_streaming: dict[str, float] = {}  # by host, until when
         self._places: dict[str, asyncio.Semaphore] = {}
         self._not_found_in_a_row = dict.fromkeys(self._sources, 0)
         self._missing: set[str] = set()
@@ -143,14 +145,23 @@ class VertexStore:
         self, channel: VertexChannel, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline
     ) -> Mapping[EntityKey, ReadAnswer]:
         streaming = self._mode is ReadMode.STREAMING or (self._mode is ReadMode.AUTO and len(keys) > 1)
-        if streaming and channel.host not in self._no_streaming:
+        if streaming and deadline.clock.monotonic() >= self._no_streaming.get(channel.host, 0.0):
             try:
                 return await self._stream(channel, view, keys, deadline)
             except CallFailed as failed:
-                if failed.code != "UNIMPLEMENTED" or self._mode is ReadMode.STREAMING:
+                if failed.code == "NOT_FOUND":  # of all of them
+                    return dict.fromkeys(keys)
+                if self._mode is ReadMode.STREAMING:
                     raise failed.error from failed
-                log.warning("%s does not know StreamingFetchFeatureValues; reading keys one by one", channel.host)
-                self._no_streaming.add(channel.host)
+                if failed.code == "UNIMPLEMENTED":
+                    log.warning("%s does not know StreamingFetchFeatureValues; reading keys one by one", channel.host)
+                    self._no_streaming[channel.host] = deadline.clock.monotonic() + _ASK_AGAIN_S
+                elif not isinstance(failed.error, StoreAnswerTooLarge):
+                    raise failed.error from failed
+            except StoreAnswerInvalid:
+                if self._mode is ReadMode.STREAMING:
+                    raise
+            # What one key spoils, or all together make too large, is read apart.
         answers = await asyncio.gather(*(self._fetch(channel, view, key, deadline) for key in keys))
         failures = [answer for answer in answers if isinstance(answer, StoreError)]
         outages = [failure for failure in failures if not isinstance(failure, StoreAnswerInvalid)]
@@ -207,6 +218,7 @@ class VertexStore:
         except StoreDenied:  # no token; the reads say so, too
             presence = Presence.UNKNOWN
         if presence is Presence.MISSING:
+            log.warning("the feature view %s does not exist (any more); its reads fail until it does", view)
             self._missing.add(view)
         elif presence is Presence.PRESENT:
             self._missing.discard(view)

@@ -30,11 +30,11 @@ _OPTIONS: Final = (
     # Despite its name the time that one attempt to connect may take. Measured: with 100 ms a host whose handshake takes
     # 0.3 s is reached at the fifth call, and one that takes 0.7 s (TCP and TLS across an ocean) never.
     ("grpc.min_reconnect_backoff_ms", 2_000),
-    # A connection that was cut in silence (Cloud Run does so after 10 min without traffic) is noticed within 25 s.
+    # A connection that was cut in silence (Cloud Run does so after 10 min without traffic) is given up 5 s after the
+    # first call on it: with keepalive on, gRPC bounds how long sent bytes may go unacknowledged. No pings while no call
+    # is under way: servers take them for abuse and close the connection (too_many_pings).
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
     # Retries are ours, under one budget with the hedges; two layers would multiply.
     ("grpc.enable_retries", 0),
     ("grpc.primary_user_agent", "keyscore"),

@@ -14,16 +14,20 @@ _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _EARLY_S: Final = 225.0
 """A token is renewed so long before it expires; google-auth's own REFRESH_THRESHOLD."""
 
+_AFTER_FAILURE_S: Final = 1.0
+"""Between renewals that fail; without it each read would be one, to a server that is in trouble already."""
+
 
 class GoogleTokens:
     """Tokens of the default credentials: key file, gcloud's login, or the platform's account."""
 
-    __slots__ = ("_credentials", "_refreshing", "_request")
+    __slots__ = ("_credentials", "_not_before", "_refreshing", "_request")
 
     def __init__(self) -> None:
         self._credentials: Any = None
         self._request: Any = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._not_before = 0.0
 
     async def warm(self) -> None:
         """See `TokenSource.warm`.
@@ -31,7 +35,9 @@ class GoogleTokens:
         Raises:
             StoreDenied: There are no credentials, or they were refused.
         """
-        await self._refresh()
+        self._renew()
+        if self._refreshing is not None:
+            await asyncio.shield(self._refreshing)
 
     async def token(self) -> str:
         """See `TokenSource.token`.
@@ -40,10 +46,11 @@ class GoogleTokens:
             StoreDenied: The token has expired and cannot be renewed.
         """
         left_s = self._left_s()
-        if left_s < _EARLY_S and self._refreshing is None:
-            self._refreshing = asyncio.ensure_future(self._refresh())
-            self._refreshing.add_done_callback(self._refreshed)
-        if left_s <= 0 and self._refreshing is not None:
+        if left_s < _EARLY_S:
+            self._renew()
+        if left_s <= 0:
+            if self._refreshing is None:
+                raise StoreDenied("the token has expired and could not be renewed a moment ago")
             await asyncio.shield(self._refreshing)
         return str(self._credentials.token)
 
@@ -54,10 +61,16 @@ class GoogleTokens:
         # google-auth keeps naive datetimes in UTC
         return float((expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds())
 
+    def _renew(self) -> None:
+        """Begins a renewal, unless one runs or has just failed."""
+        if self._refreshing is None and asyncio.get_running_loop().time() >= self._not_before:
+            self._refreshing = asyncio.ensure_future(self._refresh())
+            self._refreshing.add_done_callback(self._refreshed)
+
     def _refreshed(self, done: "asyncio.Task[None]") -> None:
         self._refreshing = None
-        if not done.cancelled():
-            done.exception()  # a failed renewal is tried again by the next call; the old token may still be good
+        if not done.cancelled() and done.exception() is not None:  # the old token may still be good
+            self._not_before = done.get_loop().time() + _AFTER_FAILURE_S
 
     async def _refresh(self) -> None:
         try:

@@ -114,3 +114,9 @@ def test_the_port_is_the_setting_then_the_platforms_then_8080() -> None:
     assert listen_port(Settings(port=0), Platform(port=5)) == 0
     assert listen_port(Settings(), Platform(port=0)) == 0
     assert listen_port(Settings(), Platform()) == 8080
+
+
+@pytest.mark.parametrize("address", ["http://localhost:8070", "localhost", "localhost:port", "localhost:8070/"])
+def test_an_endpoint_is_host_and_port_and_nothing_else(address: str) -> None:
+    with pytest.raises(StartError, match="KEYSCORE_VERTEX_ENDPOINT"):
+        read_settings(["--vertex-endpoint", address], {})

@@ -141,3 +141,14 @@ def test_a_backend_that_fails_now_and_then_is_not_throttled(
         if throttle.admit():
             throttle.record(chance.random() >= share)
     assert throttle.refused <= 0.002 * 5_000
+
+
+def test_four_good_answers_in_a_row_end_an_outage(clock: ManualClock, chance: random.Random) -> None:
+    throttle = AdaptiveThrottle(clock, random=chance.random)
+    for _ in range(100):
+        throttle.record(accepted=False)
+    assert throttle.refusal_probability > 0.9
+    for _ in range(4):
+        assert throttle.refusal_probability > 0
+        throttle.record(accepted=True)
+    assert throttle.refusal_probability == 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from features.clock import SystemClock
+from features.clock import ManualClock, SystemClock
 from features.deadline import Deadline
 from features.emulator.emulator import Emulator
 from features.errors import StoreAnswerInvalid, StoreError, StoreUnavailable
@@ -154,3 +154,44 @@ def test_the_region_is_part_of_the_resource_name() -> None:
     assert region_of(VIEW) == "us-central1"
     with pytest.raises(StoreAnswerInvalid, match="'account' needs `source: projects"):
         region_of(FeatureView("account", VIEW.entity, VIEW.layout, source="account"))
+
+
+@pytest.mark.parametrize("fault", [{"kind": "malformed"}, {"kind": "oversized", "bytes": 3_000_000}], ids=repr)
+async def test_a_key_whose_answer_spoils_a_batch_costs_the_others_nothing(
+    emulator: Emulator, fault: dict[str, object]
+) -> None:
+    emulator.set_faults([{**fault, "keys": ["C3"]}])
+    store = VertexStore(
+        [VIEW],
+        None,
+        endpoint=f"127.0.0.1:{emulator.port}",
+        rest_endpoint=f"127.0.0.1:{emulator.rest_port}",
+        receive_limit_bytes=1_000_000,
+    )
+    await store.open()
+    answers = await store.read(VIEW, names(6), soon())
+    assert isinstance(answers["C3"], StoreAnswerInvalid)
+    assert all(isinstance(answers[key], FeatureRow) for key in names(6) if key != "C3")
+    await store.aclose()
+
+
+async def test_not_found_as_the_end_of_a_stream_is_not_found_for_all_its_keys(emulator: Emulator) -> None:
+    emulator.set_faults([{"kind": "error", "code": "NOT_FOUND"}])
+    store = store_at(emulator)
+    await store.open()
+    assert await store.read(VIEW, names(2), soon()) == {"C0": None, "C1": None}
+    await store.aclose()
+
+
+async def test_a_host_is_asked_for_a_stream_again_after_a_while(emulator: Emulator) -> None:
+    emulator.set_faults([{"kind": "error", "code": "UNIMPLEMENTED", "times": 1}])
+    clock = ManualClock()
+    store = store_at(emulator)
+    await store.open()
+    for _ in range(2):
+        await store.read(VIEW, names(2), Deadline.after(5.0, clock))
+    assert emulator.reads.messages == {"StreamingFetchFeatureValues": 1, "FetchFeatureValues": 4}
+    clock.advance(60.0)
+    await store.read(VIEW, names(2), Deadline.after(5.0, clock))
+    assert emulator.reads.messages == {"StreamingFetchFeatureValues": 2, "FetchFeatureValues": 4}
+    await store.aclose()

@@ -21,11 +21,13 @@ class MetadataServer:
     def __init__(self) -> None:
         self.lifetime_s = 3600
         self.given = 0
+        self.asked = 0
         self.refuses = False
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.asked += 1
                 if outer.refuses:
                     self.send_error(404)
                     return
@@ -107,3 +109,17 @@ async def test_no_credentials_are_told_in_words(metadata: MetadataServer) -> Non
     metadata.refuses = True
     with pytest.raises(StoreDenied, match="no Google credentials"):
         await GoogleTokens().warm()
+
+
+async def test_a_renewal_that_failed_is_not_tried_again_at_once(metadata: MetadataServer) -> None:
+    metadata.lifetime_s = -10
+    tokens = GoogleTokens()
+    await tokens.warm()
+    metadata.refuses = True
+    for _ in range(20):
+        with pytest.raises(StoreDenied):
+            await tokens.token()
+    asked = metadata.asked
+    with pytest.raises(StoreDenied, match="a moment ago"):
+        await tokens.token()
+    assert metadata.asked == asked
