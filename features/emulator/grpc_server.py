@@ -63,7 +63,7 @@ class GrpcServer:
     async def stop(self) -> None:
         """Cancels the calls under way and serves no more."""
         await self._server.stop(None)
-        # grpc does not wait for the tasks of its last calls, nor for the last events of calls that were cut; whoever
+        # grpc waits neither for the tasks of its last calls nor for the last events of calls that were cut off. Whoever
         # runs the next loop in this process would get them, as errors. The first wait is bounded, for another server
         # in this loop has such tasks, too; the second has nothing to wait for.
         ending = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in _OF_A_CALL]
