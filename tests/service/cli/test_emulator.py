@@ -62,7 +62,7 @@ def test_a_service_beside_it_reads_through_it(small_demo: Any) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_both(number: signal.Signals) -> None:
     report = (
-        "import os, time; print(os.getpid(), os.environ['KEYSCORE_VERTEX_REST_ENDPOINT'], flush=True); time.sleep(60)"
+        "import os, signal; print(os.getpid(), os.environ['KEYSCORE_VERTEX_REST_ENDPOINT'], flush=True); signal.pause()"
     )
     line = [sys.executable, "-m", "service.cli.main", "emulator", "--port", "0", "--rest-port", "0"]
     line += ["--", sys.executable, "-c", report]
