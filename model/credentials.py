@@ -1,8 +1,8 @@
 """Who we are to Google Cloud Storage: an access token, asked for once, at start. The door to google-auth.
 
-google-auth is handed our own HTTP, so that `requests` need not be installed. Without `requests` it reads key files,
-gcloud's login and workload identity federation, but not the metadata server: its `compute_engine` package imports
-`requests` itself (2.62). That one question is asked here.
+google-auth is handed our own HTTP, so that a bundle is fetched without `requests`. Without it google-auth reads key
+files, gcloud's login and workload identity federation, but not the metadata server: its `compute_engine` package
+imports `requests` itself (2.62). That one question is asked here.
 
 Source: google.auth.transport (the interface), cloud.google.com/compute/docs/access/authenticate-workloads.
 """

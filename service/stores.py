@@ -1,6 +1,7 @@
 """Which online store the settings mean, with everything around it that keeps it bearable."""
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from features.clock import Clock
 from features.events import Observer
@@ -12,6 +13,9 @@ from features.stores.guarded import GuardedStore
 from features.stores.sqlite import SqliteStore
 from service.errors import StartError
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from features.stores.vertex_channel import TokenSource  # brings grpc along
 
 
 def embedded_store(settings: Settings) -> SqliteStore | None:
@@ -43,14 +47,11 @@ def vertex_store(
     # grpc takes 0.05 s and 20 MB, and the embedded store needs none of it
     from features.stores.vertex import VertexStore, region_of  # noqa: PLC0415
     from features.stores.vertex_channel import RECEIVE_LIMIT_BYTES  # noqa: PLC0415
-    from features.stores.vertex_credentials import GoogleTokens  # noqa: PLC0415
 
     regions: defaultdict[str, list[FeatureView]] = defaultdict(list)
     for view in spec.views:
         regions[settings.vertex_endpoint or region_of(view)].append(view)
-    if settings.vertex_plaintext and settings.vertex_endpoint is None:
-        raise StartError("KEYSCORE_VERTEX_PLAINTEXT is for an emulator; name it in KEYSCORE_VERTEX_ENDPOINT")
-    tokens = None if settings.vertex_plaintext else GoogleTokens()
+    tokens = tokens_of(settings)
     stores: dict[str, OnlineStore] = {}
     for views in regions.values():
         vertex = VertexStore(
@@ -64,3 +65,18 @@ def vertex_store(
         guarded = CoalescingStore(GuardedStore(vertex, clock, observer))
         stores.update(dict.fromkeys((view.name for view in views), guarded))
     return StoreByView(stores)
+
+
+def tokens_of(settings: Settings) -> "TokenSource | None":
+    """Who we are to Vertex AI; None for an emulator, which is not told.
+
+    Raises:
+        StartError: Google itself would be asked without TLS.
+    """
+    if settings.vertex_plaintext:
+        if settings.vertex_endpoint is None:
+            raise StartError("KEYSCORE_VERTEX_PLAINTEXT is for an emulator; name it in KEYSCORE_VERTEX_ENDPOINT")
+        return None
+    from features.stores.vertex_credentials import GoogleTokens  # noqa: PLC0415  # not needed by the embedded store
+
+    return GoogleTokens()

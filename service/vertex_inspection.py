@@ -13,7 +13,7 @@ from features.spec import FeatureView
 from features.stores.base import ReadAnswer
 from features.stores.vertex import VertexStore, region_of
 from features.stores.vertex_admin import Presence, look_up_view
-from features.stores.vertex_credentials import GoogleTokens
+from features.stores.vertex_channel import TokenSource
 from features.stores.vertex_names import regional_host
 from features.values import EntityKey
 from service.bundle import Bundle
@@ -21,13 +21,18 @@ from service.errors import StartError
 from service.findings import Findings
 from service.golden import golden_lines
 from service.settings import Settings
+from service.stores import tokens_of
 
 _LOOK_UP_S: Final = 5.0
 
 
 async def inspect_vertex(bundle: Bundle, settings: Settings, findings: Findings) -> None:
     """Looks at everything, as far as there are credentials for it."""
-    tokens = None if settings.vertex_plaintext else GoogleTokens()
+    try:
+        tokens = tokens_of(settings)
+    except StartError as error:
+        findings.problem("settings", str(error))
+        return
     if tokens is None:
         findings.ok("credentials", "none needed: KEYSCORE_VERTEX_PLAINTEXT is set")
     else:
@@ -71,7 +76,7 @@ class _LookedUp:
 
 
 async def _look_up(
-    view: FeatureView, settings: Settings, tokens: GoogleTokens | None, findings: Findings
+    view: FeatureView, settings: Settings, tokens: TokenSource | None, findings: Findings
 ) -> _LookedUp | None:
     """What is known about the view; None, and a problem, if it cannot be read."""
     about = f"view {view.name}"

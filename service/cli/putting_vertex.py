@@ -11,7 +11,6 @@ from features.clock import SystemClock
 from features.documents import nearest
 from features.keys import KeyPart
 from features.stores.vertex_channel import VertexChannel
-from features.stores.vertex_credentials import GoogleTokens
 from features.stores.vertex_names import regional_host
 from features.stores.vertex_write import direct_write
 from features.values import DType, EntityKey, Value
@@ -19,6 +18,7 @@ from service.cli.console import note, output, plain_table
 from service.cli.put_words import dtype_by_form, key_of, named_key, pairs_of, shown, value_of
 from service.cli.vertex_views import VertexView, vertex_view
 from service.settings import Platform, Settings
+from service.stores import tokens_of
 
 _TIMEOUT_S: Final = 10.0
 """A write waits for its confirmation so long; nobody's payment hangs on it."""
@@ -33,6 +33,7 @@ def put_to_vertex(
         NoSuchView: Nothing was written: there is no such view.
         NotPut: Same: the words are no key and values.
         FeaturesError: Same: the store did not take them.
+        StartError: Same: Google itself would be asked without TLS.
     """
     target = vertex_view(view, settings, platform)
     short = target.name.view if target.declared is None else target.declared.name
@@ -70,7 +71,7 @@ def _say_guesses(guessed: Mapping[str, DType], columns: Mapping[str, DType], vie
 async def _write(
     settings: Settings, target: VertexView, key: EntityKey, values: Mapping[str, Value], moment: float
 ) -> None:
-    tokens = None if settings.vertex_plaintext else GoogleTokens()
+    tokens = tokens_of(settings)
     if tokens is not None:
         await tokens.warm()
     host = settings.vertex_endpoint or f"{regional_host(target.name.location)}:443"

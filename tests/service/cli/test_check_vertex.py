@@ -86,3 +86,14 @@ def test_a_model_alone_reads_the_view_that_a_setting_names(
     assert outcome.code == 0, outcome.err
     assert "credit_limit" in outcome.out
     assert keyscore("check", *view).code == 0
+
+
+@pytest.mark.parametrize("words", [("check",), ("put", "customer_account", "C1", "balance=1")])
+def test_google_is_never_asked_without_tls(keyscore: Callable, small_demo: Any, words: tuple[str, ...]) -> None:
+    flags = ("--store", "vertex", "--bundle", small_demo.bundle)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEYSCORE_VERTEX_PLAINTEXT", "1")
+        patch.delenv("KEYSCORE_VERTEX_ENDPOINT", raising=False)
+        outcome = keyscore(*words, *flags)
+    assert outcome.code == 1
+    assert "KEYSCORE_VERTEX_PLAINTEXT is for an emulator" in outcome.out + outcome.err
