@@ -49,7 +49,9 @@ format: .venv/dev ## format the code and fix what can be fixed
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group build -o requirements.lock --upgrade $(LOCK_OPTIONS)
-	uv pip compile pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock --upgrade $(LOCK_OPTIONS)
+	uv pip compile pyproject.toml --extra admin --group build --group dev -c requirements.lock -o requirements-dev.lock --upgrade $(LOCK_OPTIONS)
+	uv pip compile pyproject.toml --extra admin -c requirements-dev.lock -o requirements-admin.lock --upgrade $(LOCK_OPTIONS)
+	uv pip compile --no-config --group load -c requirements-dev.lock -o requirements-load.lock --upgrade $(LOCK_OPTIONS)
 
 clean: ## remove .venv and var
 	rm -rf .venv var
@@ -63,9 +65,10 @@ LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-.venv/dev: requirements-dev.lock pyproject.toml | .venv/pyvenv.cfg
-	@echo "Installing what the service and its tests need (about half a minute)"
+.venv/dev: requirements-dev.lock requirements-load.lock pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing what the service, its tests and load_tests/ need (about a minute)"
 	@$(PIP_INSTALL) --quiet -r requirements-dev.lock
+	@$(PIP_INSTALL) --quiet -r requirements-load.lock
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@ .venv/runtime
 

@@ -12,7 +12,7 @@ from features.clock import Clock
 from features.deadline import Deadline
 from features.events import Observer
 from service.errors import Shed
-from service.events import RequestShed
+from service.events import RequestShed, Watch
 
 
 class Limit(Protocol):
@@ -39,14 +39,16 @@ class Permit:
     Attributes:
         arrived: When the request arrived, on the monotonic clock.
         deadline: When its answer is worth nothing any more.
+        watch: Who follows it stage by stage; most requests are not followed.
     """
 
-    __slots__ = ("_admission", "arrived", "deadline")
+    __slots__ = ("_admission", "arrived", "deadline", "watch")
 
-    def __init__(self, admission: "Admission", arrived: float, deadline: Deadline) -> None:
+    def __init__(self, admission: "Admission", arrived: float, deadline: Deadline, watch: Watch | None = None) -> None:
         self._admission = admission
         self.arrived = arrived
         self.deadline = deadline
+        self.watch = watch
 
     def __enter__(self) -> Self:
         return self

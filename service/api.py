@@ -43,7 +43,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
 
 async def _answer(request: Request, *, detailed: bool) -> Response:
     service: Service = request.app.state.service
-    with service.pipeline.admit() as permit:
+    with service.pipeline.admission.admit() as permit:
         body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
         answer = await service.pipeline.answer(body, permit, detailed=detailed)
     return Response(answer.body, headers=answer.headers(), media_type="application/json")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from features.events import Event
 
@@ -20,10 +21,21 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageEnded(Event):
-    """One stage of one request ended, well or not."""
+    """One stage of a watched request ended, well or not."""
 
     stage: Stage
     duration_s: float
+
+
+class Watch(Protocol):
+    """Follows one request stage by stage.
+
+    Most requests are not watched: timing every stage of each would cost more than it tells.
+    """
+
+    def stage_ended(self, stage: Stage, began: float, ended: float) -> None:
+        """Takes note; times are on the monotonic clock."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ class _Inspection:
                     self._findings.warn("example", "no entity at hand to try; try one of yours with `keyscore predict`")
                     return
                 begun = time.perf_counter()
-                with service.pipeline.admit() as permit:
+                with service.pipeline.admission.admit() as permit:
                     body = orjson.dumps({"instances": [sent]})
                     answer = await service.pipeline.answer(body, permit, detailed=False)
                 took_ms = 1000 * (time.perf_counter() - begun)

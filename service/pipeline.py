@@ -8,6 +8,7 @@ in one place.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Final
 
@@ -26,7 +27,7 @@ from features.values import Retrieved
 from service.admission import Admission, Permit
 from service.bundle import Bundle
 from service.errors import DegradedRefused, InstanceFailed
-from service.events import RowsScored, Stage, StageEnded, ValuesSubstituted
+from service.events import RowsScored, Stage, ValuesSubstituted, Watch
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction
 from service.responses import Answer, detailed_answer, detailed_parts, simple_answer
@@ -37,6 +38,8 @@ to costs a tenth of that and more when the machine is busy."""
 
 _PARTS_AT_ONCE: Final = 32
 """Detailed instances that are written in one go; each takes about 0.1 ms."""
+
+_UNTIMED: Final = nullcontext()
 
 _OF_ONE_INSTANCE: Final = (StoreAnswerInvalid, StoreDenied)
 """Read failures that may concern single instances; every other one is an outage and fails the request."""
@@ -77,7 +80,7 @@ class Pipeline:
             retrieval: Reads this spec's views.
             admission: Lets requests in.
             clock: The time.
-            observer: Who learns of stages, rows and substitutions.
+            observer: Who learns of rows and substitutions.
             max_instances: How many instances one request may hold.
             features_share: Share of the budget that reading features may use.
         """
@@ -91,15 +94,6 @@ class Pipeline:
         self._features_share = features_share
         self.admission = admission
 
-    def admit(self) -> Permit:
-        """A place and a deadline for a request that has just arrived.
-
-        Raises:
-            Shed: There is no place.
-        """
-        with self._timed(Stage.ADMIT):
-            return self.admission.admit()
-
     async def answer(self, body: bytes, permit: Permit, *, detailed: bool) -> Answer:
         """The answer to a request.
 
@@ -112,18 +106,21 @@ class Pipeline:
             RequestError: The request is at fault.
             FeaturesError: Features are.
         """
-        request = self.parse(body)
+        request = self.parse(body, permit.watch)
         deadline = permit.deadline
         if request.parameters.timeout_ms is not None:
             deadline = deadline.sooner(permit.arrived + request.parameters.timeout_ms / 1000)
-        prediction = await self.predict(request, permit.arrived, deadline)
+        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         style = request.parameters.response
-        answer = await self.respond(prediction, deadline, detailed=style == "detailed" or (style is None and detailed))
+        in_detail = style == "detailed" or (style is None and detailed)
+        answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
         if answer.degraded or answer.defaulted:
             self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))
         return answer
 
-    async def predict(self, request: ParsedRequest, arrived: float, deadline: Deadline) -> Prediction:
+    async def predict(
+        self, request: ParsedRequest, arrived: float, deadline: Deadline, watch: Watch | None = None
+    ) -> Prediction:
         """Scores the instances of a request that has been understood and arrived at `arrived`.
 
         Raises:
@@ -135,9 +132,9 @@ class Pipeline:
         if deadline.passed:  # a read whose answer nobody waits for would only be load
             raise DeadlineExceeded("the deadline passed before features were read")
         bounds = Bounds.of_request(arrived, parameters.max_cached_s, parameters.max_age_s)
-        lookups = self.plan(request.instances)
-        retrieved = await self.retrieve(lookups, bounds, self._features_deadline(arrived, deadline))
-        assembly = self.assemble(request.instances, retrieved, bounds)
+        lookups = self.plan(request.instances, watch)
+        retrieved = await self.retrieve(lookups, bounds, self._features_deadline(arrived, deadline), watch)
+        assembly = self.assemble(request.instances, retrieved, bounds, watch)
         failures: dict[int, InstanceError] = {
             **request.failures,
             **{request.indexes[index]: error for index, error in assembly.failures.items()},
@@ -148,33 +145,39 @@ class Pipeline:
         if deadline.passed:
             raise DeadlineExceeded("the deadline passed before scoring")
         scored = [index for index in range(len(request.instances)) if index not in assembly.failures]
-        return Prediction(request, assembly, await self.score(assembly, scored), scored, failures)
+        return Prediction(request, assembly, await self.score(assembly, scored, watch), scored, failures)
 
-    def parse(self, body: bytes) -> ParsedRequest:
+    def parse(self, body: bytes, watch: Watch | None = None) -> ParsedRequest:
         """Bytes to instances."""
-        with self._timed(Stage.PARSE):
+        with self._timed(Stage.PARSE, watch):
             return self._parser.parse(body)
 
-    def plan(self, instances: Sequence[Instance]) -> tuple[Lookup, ...]:
+    def plan(self, instances: Sequence[Instance], watch: Watch | None = None) -> tuple[Lookup, ...]:
         """Which rows of which views."""
-        with self._timed(Stage.PLAN):
+        with self._timed(Stage.PLAN, watch):
             return self._planner.plan(instances)
 
-    async def retrieve(self, lookups: Sequence[Lookup], bounds: Bounds, deadline: Deadline) -> list[list[Retrieved]]:
+    async def retrieve(
+        self, lookups: Sequence[Lookup], bounds: Bounds, deadline: Deadline, watch: Watch | None = None
+    ) -> list[list[Retrieved]]:
         """The rows, from cache or store."""
-        with self._timed(Stage.RETRIEVE):
+        with self._timed(Stage.RETRIEVE, watch):
             return await self._retrieval.retrieve(lookups, bounds, deadline)
 
     def assemble(
-        self, instances: Sequence[Instance], retrieved: Sequence[Sequence[Retrieved]], bounds: Bounds
+        self,
+        instances: Sequence[Instance],
+        retrieved: Sequence[Sequence[Retrieved]],
+        bounds: Bounds,
+        watch: Watch | None = None,
     ) -> Assembly:
         """The model's vectors."""
-        with self._timed(Stage.ASSEMBLE):
+        with self._timed(Stage.ASSEMBLE, watch):
             return self._assembler.assemble(instances, retrieved, bounds, self._clock.wall())
 
-    async def score(self, assembly: Assembly, rows: list[int]) -> NDArray[np.float64]:
+    async def score(self, assembly: Assembly, rows: list[int], watch: Watch | None = None) -> NDArray[np.float64]:
         """The model's outputs for these rows of the assembly, `(len(rows), n_outputs)`."""
-        with self._timed(Stage.SCORE):
+        with self._timed(Stage.SCORE, watch):
             numeric, categorical = assembly.numeric32, assembly.categorical
             if len(rows) < len(numeric):
                 numeric = numeric[rows]
@@ -185,9 +188,11 @@ class Pipeline:
                 return score(numeric, categorical or None)
             return await asyncio.to_thread(score, numeric, categorical or None)
 
-    async def respond(self, prediction: Prediction, deadline: Deadline, *, detailed: bool) -> Answer:
+    async def respond(
+        self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
+    ) -> Answer:
         """The answer's bytes; a long detailed one lets others have their turn, and ends at the deadline."""
-        with self._timed(Stage.RESPOND):
+        with self._timed(Stage.RESPOND, watch):
             if not detailed:
                 return simple_answer(prediction)
             parts: list[bytes] = []
@@ -210,19 +215,19 @@ class Pipeline:
             if outage or on_error == "fail":
                 raise InstanceFailed(index, reason)
 
-    def _timed(self, stage: Stage) -> "_Timed":
-        return _Timed(stage, self._clock, self._observer)
+    def _timed(self, stage: Stage, watch: Watch | None) -> AbstractContextManager[None]:
+        return _UNTIMED if watch is None else _Timed(stage, self._clock, watch)
 
 
 class _Timed:
     """Takes the time of a stage; the one place where that is done."""
 
-    __slots__ = ("_began", "_clock", "_observer", "_stage")
+    __slots__ = ("_began", "_clock", "_stage", "_watch")
 
-    def __init__(self, stage: Stage, clock: Clock, observer: Observer) -> None:
+    def __init__(self, stage: Stage, clock: Clock, watch: Watch) -> None:
         self._stage = stage
         self._clock = clock
-        self._observer = observer
+        self._watch = watch
 
     def __enter__(self) -> None:
         self._began = self._clock.monotonic()
@@ -230,4 +235,4 @@ class _Timed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._observer.observe(StageEnded(self._stage, self._clock.monotonic() - self._began))
+        self._watch.stage_ended(self._stage, self._began, self._clock.monotonic())

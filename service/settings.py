@@ -71,19 +71,81 @@ class Settings(BaseSettings):
     """Port to listen on; else AIP_HTTP_PORT, PORT, or 8080. 0 takes a free one."""
 
     deadline_s: float = Field(default=1.0, gt=0, le=300)
-    """Budget of a request in seconds; `timeout_ms` in a request may shorten it. A payment waits about a second."""
+    """Budget of a request that names none, in seconds. A payment waits about a second."""
+
+    max_deadline_s: float = Field(default=10.0, gt=0, le=300)
+    """Longest budget that a request may ask for, by X-Request-Timeout-Ms or `timeout_ms`; for large batches."""
 
     features_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the deadline that reading features may use; the rest is for scoring and answering."""
 
     max_in_flight: int = Field(default=256, ge=1)
-    """Requests under way at once; one more is refused with 503. Four times the 64 connections of the benchmark."""
+    """Most interactive requests under way at once; what measured latency allows is less under overload."""
+
+    max_large_in_flight: int = Field(default=4, ge=1)
+    """Most large requests (body over 16 KiB, or of unknown length) under way at once; they share nothing with the
+    others' places, so neither kind can starve the other."""
+
+    adaptive_limit: bool = True
+    """Whether the limit follows measured latency; off, it is `max_in_flight` at all times."""
 
     max_instances: int = Field(default=10_000, ge=1)
     """Instances in one request; more are refused with 422 before any read."""
 
     max_body_bytes: int = Field(default=1_500_000, ge=1)
     """Largest body; Vertex AI's shared endpoints pass on no more than 1.5 MB."""
+
+    receive_timeout_s: float = Field(default=5.0, gt=0, le=600)
+    """Seconds within which the headers of a request, and then its body, must have arrived."""
+
+    drain_s: float = Field(default=2.0, ge=0, le=5)
+    """Seconds between a signal to stop and closing the port: not ready, and every answer closes its connection, so
+    that load balancers go elsewhere before anything is refused."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that serve on the port; one that dies is replaced. Each has a cache of its own."""
+
+    admin_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port for /metrics, /metadata, /docs and the health routes; the main port then answers only predictions and
+    health."""
+
+    detailed: bool = True
+    """Whether detailed answers, which show feature values, are given at all."""
+
+    auth_audience: str | None = None
+    """Audience of the bearer ID tokens that callers must send; without it the platform is trusted to let in only
+    whom it should."""
+
+    auth_issuers: str = "https://accounts.google.com,accounts.google.com"
+    """Issuers whose ID tokens are taken, separated by commas."""
+
+    auth_emails: str | None = None
+    """Callers that may come in, by their token's verified email, separated by commas; all who have a valid token if
+    unset."""
+
+    auth_certs_url: str = "https://www.googleapis.com/oauth2/v3/certs"
+    """Where the issuer's public keys are, as a JSON Web Key Set."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe log line that is written."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """One JSON object per line for Cloud Logging, or plain text; auto is text at a terminal, else JSON."""
+
+    access_log: Literal["off", "errors", "all"] = "errors"
+    """Which requests are logged one by one: errors are answers of 500 and above, other than refusals at admission."""
+
+    otlp_endpoint: str | None = None
+    """Base URL to push metrics and traces to, as OTLP over HTTP; OTEL_EXPORTER_OTLP_ENDPOINT fills it."""
+
+    metrics_interval_s: float = Field(default=15.0, gt=0)
+    """Seconds between two pushes of metrics."""
+
+    trace_ratio: float = Field(default=0.01, ge=0, le=1)
+    """Share of requests that are traced when the caller has not decided."""
+
+    stage_sampling: int = Field(default=16, ge=1)
+    """One request in this many has its stages and its values' ages measured; the others are only counted."""
 
     cache_rows: int = Field(default=100_000, ge=1)
     """Feature rows to remember per view; about 1 kB each for 50 numbers."""

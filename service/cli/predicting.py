@@ -58,7 +58,7 @@ async def _answer(settings: Settings, platform: Platform, words: Sequence[str]) 
     async with running_service(settings, platform) as service:
         sent = instance_of(words, service.bundle.spec)
         try:
-            with service.pipeline.admit() as permit:
+            with service.pipeline.admission.admit() as permit:
                 body = orjson.dumps({"instances": [sent]})
                 return (await service.pipeline.answer(body, permit, detailed=True)).body
         except (RequestError, FeaturesError) as error:

@@ -47,7 +47,7 @@ async def test_a_model_alone_scores_a_loaded_file_as_catboost_does(
 
     settings = Settings(bundle="model", view="my_view")
     async with running_service(settings, Platform()) as service:
-        with service.pipeline.admit() as permit:
+        with service.pipeline.admission.admit() as permit:
             body = orjson.dumps({"instances": ids})
             answer = await service.pipeline.answer(body, permit, detailed=False)
     assert json.loads(answer.body)["predictions"] == model.predict_proba(frame).tolist()
