@@ -1,93 +1,87 @@
-"""What happened becomes numbers, and the numbers are Prometheus text with closed labels."""
+"""What happened becomes plain numbers."""
 
-import math
-
+import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from features.events import CacheLookedUp, Event, ReadAttempted, ReadRefused, StoreRead
-from service.events import RequestEnded, RequestShed, RowsScored, Stage, StageEnded, ValuesSubstituted
-from service.telemetry import Histogram, PrometheusExport, Tally
+from features.events import CacheLookedUp, Event
+from service.events import InstancesAssembled, RequestShed, RowsAged, RowsScored
+from service.telemetry.histogram import SCORE_BUCKETS, Histogram
+from service.telemetry.tally import Tally
 
 
 class SomethingNew(Event):
     """An event that nobody counts yet."""
 
 
-EVENTS: list[Event] = [
-    RequestEnded("/predict", 200, 0.003),
-    RequestEnded("/predict", 503, 0.0001),
-    RequestEnded("other", 404, 5.0),
-    StageEnded(Stage.PARSE, 0.0004),
-    CacheLookedUp("account", fresh=3, stale=1, miss=2),
-    CacheLookedUp("account", coalesced=1, negative=1),
-    StoreRead("account", 3, 0.02, "ok"),
-    StoreRead("account", 1, 0.02, "timeout"),
-    ReadAttempted("account", 3, 0.01, "unavailable", "first"),
-    ReadAttempted("account", 3, 0.01, "ok", "retry"),
-    ReadRefused("account", "throttle"),
-    RowsScored(3),
-    ValuesSubstituted(degraded=2, defaulted=1),
-    RequestShed(),
-    SomethingNew(),
-]
-
-
 @pytest.fixture
-def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample of the export after `EVENTS`, by name and labels."""
-    tally = Tally()
-    for event in EVENTS:
-        tally.observe(event)
-    text = PrometheusExport(tally, lambda: {"account": 12}, lambda: 4).text().decode()
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
+def tally() -> Tally:
+    return Tally()
+
+
+def test_an_event_that_nobody_counts_is_passed_over(tally: Tally) -> None:
+    tally.observe(SomethingNew())
+    assert not tally.requests
+
+
+@pytest.mark.parametrize("result", ["fresh", "stale", "negative", "miss", "coalesced"])
+def test_look_ups_are_counted_under_their_own_result(tally: Tally, result: str) -> None:
+    tally.observe(CacheLookedUp("account", **{result: 3}))
+    tally.observe(CacheLookedUp("account", **{result: 1}))
+    assert tally.lookups == {("account", result): 4}
+
+
+def test_a_refusal_is_counted_by_whose_place_was_asked_for_and_why(tally: Tally) -> None:
+    tally.observe(RequestShed())
+    tally.observe(RequestShed("large", "deadline"))
+    tally.observe(RequestShed("large", "deadline"))
+    assert tally.shed == {("interactive", "limit"): 1, ("large", "deadline"): 2}
+
+
+def test_absent_values_add_up_by_view_and_status(tally: Tally) -> None:
+    tally.observe(InstancesAssembled(2, {("account", "NULL"): 1}))
+    tally.observe(InstancesAssembled(3, {("account", "NULL"): 2, ("risk", "ERROR"): 1}))
+    tally.observe(InstancesAssembled(1, {}))
+    assert tally.instances == 6
+    assert tally.absent == {("account", "NULL"): 3, ("risk", "ERROR"): 1}
+
+
+def test_each_row_has_its_age_counted_under_its_view(tally: Tally) -> None:
+    tally.observe(RowsAged("account", (0.5, 90.0)))
+    tally.observe(RowsAged("risk", (10.0,)))
+    assert {view: (sum(ages.counts), ages.total) for view, ages in tally.age_s.items()} == {
+        "account": (2, 90.5),
+        "risk": (1, 10.0),
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "labels", "value"),
-    [
-        ("keyscore_requests_total", {"route": "/predict", "status": "200"}, 1),
-        ("keyscore_requests_total", {"route": "other", "status": "404"}, 1),
-        ("keyscore_request_duration_seconds_count", {"route": "/predict"}, 2),
-        ("keyscore_request_duration_seconds_sum", {"route": "other"}, 5.0),
-        ("keyscore_request_duration_seconds_bucket", {"route": "/predict", "le": "0.0005"}, 1),
-        ("keyscore_request_duration_seconds_bucket", {"route": "/predict", "le": "0.005"}, 2),
-        ("keyscore_request_duration_seconds_bucket", {"route": "other", "le": "2"}, 0),
-        ("keyscore_request_duration_seconds_bucket", {"route": "other", "le": "+Inf"}, 1),
-        ("keyscore_stage_duration_seconds_count", {"stage": "parse"}, 1),
-        ("keyscore_store_attempts_total", {"view": "account", "outcome": "ok", "kind": "retry"}, 1),
-        ("keyscore_store_reads_refused_total", {"view": "account", "by": "throttle"}, 1),
-        ("keyscore_cache_lookups_total", {"view": "account", "result": "fresh"}, 3),
-        ("keyscore_cache_lookups_total", {"view": "account", "result": "coalesced"}, 1),
-        ("keyscore_store_reads_total", {"view": "account", "outcome": "timeout"}, 1),
-        ("keyscore_store_read_keys_total", {"view": "account"}, 4),
-        ("keyscore_store_read_duration_seconds_count", {"view": "account"}, 2),
-        ("keyscore_scored_rows_bucket", {"le": "4"}, 1),
-        ("keyscore_scored_rows_sum", {}, 3),
-        ("keyscore_values_substituted_total", {"kind": "degraded"}, 2),
-        ("keyscore_requests_shed_total", {}, 1),
-        ("keyscore_cache_rows", {"view": "account"}, 12),
-        ("keyscore_requests_in_flight", {}, 4),
-    ],
-)
-def test_what_happened_is_exported(
-    samples: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, labels: dict[str, str], value: float
-) -> None:
-    assert samples[name, frozenset(labels.items())] == pytest.approx(value)
+def test_a_regression_has_rows_but_no_probabilities(tally: Tally) -> None:
+    tally.observe(RowsScored(3))
+    assert sum(tally.rows.counts) == 1
+    assert not any(tally.scores.counts)
 
 
-def test_before_anything_happened_there_is_text_too() -> None:
-    text = PrometheusExport(Tally(), dict, lambda: 0).text().decode()
-    families = {family.name for family in text_string_to_metric_families(text)}
-    assert {"keyscore_requests", "keyscore_requests_shed", "keyscore_cache_rows"} <= families
+@pytest.mark.parametrize("rows", [1, 32, 33, 1_000])
+def test_scores_are_counted_alike_one_by_one_and_all_at_once(tally: Tally, rows: int) -> None:
+    """The bounds themselves are among the values: each belongs to the bucket that it ends."""
+    scores = np.resize(np.array([*SCORE_BUCKETS, 0.0, 0.049, 0.051, 0.999]), rows)
+    one_by_one = Histogram(SCORE_BUCKETS)
+    for score in scores.tolist():
+        one_by_one.add(score)
+    tally.observe(RowsScored(rows, scores))
+    tally.observe(RowsScored(rows, scores))
+    assert tally.scores.counts == [2 * count for count in one_by_one.counts]
+    assert tally.scores.total == pytest.approx(2 * one_by_one.total)
 
 
-def test_a_value_on_a_bound_is_not_above_it() -> None:
-    histogram = Histogram((1.0, 2.0))
-    for value in (1.0, 1.5, 2.0, math.inf):
-        histogram.add(value)
-    assert histogram.cumulative() == [("1", 1), ("2", 3), ("+Inf", 4)]
+def test_probabilities_fall_into_twenty_equal_steps() -> None:
+    assert len(SCORE_BUCKETS) == 20
+    assert SCORE_BUCKETS[:3] == (0.05, 0.1, 0.15)
+    assert SCORE_BUCKETS[-1] == 1.0
+
+
+def test_a_copy_does_not_follow_the_histogram() -> None:
+    histogram = Histogram((1.0,))
+    histogram.add(0.5)
+    copy = histogram.copy()
+    histogram.add(0.5)
+    assert (copy.counts, copy.total) == ([1, 0], 0.5)
