@@ -17,12 +17,13 @@ from service.checks import store_problems
 from service.errors import StartError
 from service.golden import self_test
 from service.pipeline import Pipeline
-from service.settings import Platform, Settings, bundle_uri
+from service.settings import Platform, Settings, bundle_uri, otlp_endpoint
 from service.stores import embedded_store, vertex_store
 from service.telemetry.catalogue import Sources, stored_features
 from service.telemetry.drops import Drops
 from service.telemetry.loop_lag import LoopLag
 from service.telemetry.prometheus import PrometheusExport
+from service.telemetry.pushing import metrics_pushed
 from service.telemetry.tally import Tally
 
 log = logging.getLogger("keyscore")
@@ -118,12 +119,14 @@ async def running_service(
         log.info("%d golden lines score as recorded", lines)
         metrics = PrometheusExport(sources)
         service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, sources.drops, ready=True)
+        pushed = metrics_pushed(otlp_endpoint(settings, platform), settings.metrics_interval_s, sources, clock)
         try:
             with LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()):
-                try:
-                    yield service
-                finally:
-                    service.ready = False
+                async with pushed:
+                    try:
+                        yield service
+                    finally:
+                        service.ready = False
         finally:
             await retrieval.aclose()
     except StoreError as error:
