@@ -29,6 +29,10 @@ class Exporter(Protocol):
         """Sends it within `timeout_s`, or its own usual time; whether it arrived. Called by one thread at a time."""
         ...
 
+    def hurry(self) -> None:
+        """An export under way without a time of its own is not tried again; called by another thread."""
+        ...
+
 
 class Push:
     """Sends the present state at intervals.
@@ -64,6 +68,7 @@ class Push:
     async def stop(self, clock: Clock) -> None:
         """One last export was made, or time was up; never raises."""
         self._stopping.set()
+        self._exporter.hurry()
         ended = asyncio.wrap_future(self._ended)
         await clock.wait((ended,), clock.monotonic() + self._bound_s)
         if not ended.done():

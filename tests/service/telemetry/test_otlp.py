@@ -1,6 +1,7 @@
 """What a collector receives over OTLP is what the tally holds."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -124,6 +125,20 @@ def test_an_export_that_was_refused_did_not_arrive(collector: Any, sources: Sour
     collector.status = 400
     assert not OtlpMetrics(collector.url, sources, ManualClock()).export()
     assert collector.posts.qsize() == 1
+
+
+def test_an_export_in_a_hurry_is_not_tried_again(collector: Any, sources: Sources) -> None:
+    """503 is tried again for ten seconds; only one that has a time of its own is still sent after that."""
+    collector.status = 503
+    otlp = OtlpMetrics(collector.url, sources, ManualClock())
+    with ThreadPoolExecutor(1) as thread:
+        exporting = thread.submit(otlp.export)
+        collector.posts.get(timeout=60)
+        otlp.hurry()
+        assert exporting.result(60) is False
+    assert collector.posts.empty()
+    collector.status = 200
+    assert otlp.export(30.0)
 
 
 def test_an_export_with_a_time_of_its_own_is_sent_like_any_other(collector: Any, sources: Sources) -> None:

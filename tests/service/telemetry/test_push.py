@@ -33,6 +33,10 @@ class Exporter:
         self.given: Queue[float | None] = Queue()
         self.may_end = Event()
         self.may_end.set()
+        self.hurried = False
+
+    def hurry(self) -> None:
+        self.hurried = True
 
     def export(self, timeout_s: float | None = None) -> bool:
         self.given.put(timeout_s)
@@ -49,6 +53,7 @@ async def test_at_the_end_there_is_one_export_within_a_time_of_its_own() -> None
     await push.stop(SystemClock())
     assert exporter.given.qsize() == 1
     assert exporter.given.get() == 1.5
+    assert exporter.hurried
     assert drops.counts()["metrics"] == 0
 
 
