@@ -4,6 +4,8 @@ Numbers are assembled in one float64 matrix `(n_rows, n_numeric)`: of each view,
 joined and copied in as one block. Only a row that is not plainly usable (no row, a null, too old, degraded) is looked
 at feature by feature. float32, the model's own type, is made of the finished matrix, so derived features are computed
 from exact values.
+
+Instances have nothing to do with each other, so the matrix may be filled range by range: `begin`, then `fill` for each.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -67,13 +69,13 @@ class _ViewPlan:
     """Where the features of one view go.
 
     Attributes:
-        features: Positions of its features in the spec.
+        features: Its features: position in the spec, feature, and column of the matrix (None for a category).
         targets: Columns of the matrix that take its numbers.
         sources: Positions of the same numbers in a row.
     """
 
     view: FeatureView
-    features: tuple[int, ...]
+    features: tuple[tuple[int, StoredFeature, int | None], ...]
     targets: NDArray[np.intp]
     sources: NDArray[np.intp]
 
@@ -122,7 +124,7 @@ class Assembler:
         ]
         return _ViewPlan(
             self._spec.views[view],
-            tuple(at for at, _ in mine),
+            tuple((at, feature, self._numeric_at.get(at)) for at, feature in mine),
             np.array([target for target, _ in numbers], dtype=np.intp),
             np.array([source for _, source in numbers], dtype=np.intp),
         )
@@ -154,44 +156,61 @@ class Assembler:
         Returns:
             The vectors and the substitutions; failures by instance are in it, not raised.
         """
-        numeric = np.empty((len(instances), self.n_numeric))
-        result = Assembly(instances, retrieved, wall, self._numeric_at, numeric)
-        for plan, rows in zip(self._views, retrieved, strict=True):
-            self._copy_numbers(plan, rows, result)
-            oldest = oldest_event(wall, plan.view.max_age_s, bounds.max_age_s)
-            for index, one in enumerate(rows):
-                row = one.row
-                if row is None or row.nulls or one.degraded or too_old(row.event_time, oldest):
-                    self._look_closely(plan, index, one, oldest, result)
-        for index in result.failures:  # not scored, so nothing was used in place of anything
-            result.degraded.pop(index, None)
-            result.defaulted.pop(index, None)
-        for column, position in self._requested:
-            result.numeric[:, column] = [instance.fields[position] for instance in instances]
-        for column, feature, inputs in self._derived:
-            result.numeric[:, column] = feature.transform(*(result.numeric[:, at] for at in inputs))
-        if self._categorical:
-            result.categorical = [
-                [self._category(at, index, result) for at in self._categorical] for index in range(len(instances))
-            ]
+        result = self.begin(instances, retrieved, wall)
+        self.fill(result, bounds, 0, len(instances))
         return result
 
+    def begin(self, instances: Sequence[Instance], retrieved: Sequence[Sequence[Retrieved]], wall: float) -> Assembly:
+        """The assembly of these instances, nothing filled in yet."""
+        return Assembly(instances, retrieved, wall, self._numeric_at, np.empty((len(instances), self.n_numeric)))
+
+    def fill(self, result: Assembly, bounds: Bounds, start: int, stop: int) -> None:
+        """Makes the vectors of the instances from `start` to before `stop`."""
+        for plan, retrieved in zip(self._views, result.retrieved, strict=True):
+            rows = retrieved[start:stop]
+            self._copy_numbers(plan, rows, result.numeric[start:stop])
+            oldest = oldest_event(result.wall, plan.view.max_age_s, bounds.max_age_s)
+            for index, one in enumerate(rows, start):
+                row = one.row
+                if (
+                    row is None
+                    or row.nulls
+                    or one.degraded
+                    or (oldest is not None and too_old(row.event_time, oldest))
+                ):
+                    self._look_closely(plan, index, one, oldest, result)
+        if result.failures:  # not scored, so nothing was used in place of anything
+            for index in range(start, stop):
+                if index in result.failures:
+                    result.degraded.pop(index, None)
+                    result.defaulted.pop(index, None)
+        block, instances = result.numeric[start:stop], result.instances[start:stop]
+        for column, position in self._requested:
+            block[:, column] = [instance.fields[position] for instance in instances]
+        for column, feature, inputs in self._derived:
+            block[:, column] = feature.transform(*(block[:, at] for at in inputs))
+        if self._categorical:
+            texts = [self._texts(at, start, stop, result) for at in self._categorical]
+            result.categorical.extend(map(list, zip(*texts, strict=True)))
+
     @staticmethod
-    def _copy_numbers(plan: _ViewPlan, rows: Sequence[Retrieved], result: Assembly) -> None:
+    def _copy_numbers(plan: _ViewPlan, rows: Sequence[Retrieved], block: NDArray[np.float64]) -> None:
         if not len(plan.targets):
             return
         nothing = plan.view.layout.no_numbers
         packed = b"".join([one.row.numbers if one.row is not None else nothing for one in rows])
-        block = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), len(plan.view.layout.numeric))
-        result.numeric[:, plan.targets] = block[:, plan.sources]
+        stored = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), len(plan.view.layout.numeric))
+        block[:, plan.targets] = stored[:, plan.sources]
 
-    def _look_closely(
-        self, plan: _ViewPlan, index: int, one: Retrieved, oldest: float | None, result: Assembly
-    ) -> None:
+    @staticmethod
+    def _look_closely(plan: _ViewPlan, index: int, one: Retrieved, oldest: float | None, result: Assembly) -> None:
         """Decides on each feature of a row that is not plainly usable."""
-        for at in plan.features:
-            feature = self._spec.features[at]
-            assert isinstance(feature, StoredFeature)  # noqa: S101  # `plan.features` are; tells the type checker
+        row = one.row
+        # Nothing but nulls is odd about most of them: then a value that is not null is as it should be.
+        nulls = row.nulls if row is not None and oldest is None and not one.degraded else -1
+        for at, feature, target in plan.features:
+            if not nulls >> feature.column & 1:
+                continue
             status = _status(one, plan.view, feature.column, oldest)
             if status is Status.PRESENT:
                 if one.degraded:
@@ -207,24 +226,25 @@ class Assembler:
                 _count(result.defaulted, index)
             substitute = _substitute(feature, status, action)
             result.substitutes[index, at] = substitute
-            if at in self._numeric_at:
-                number = np.nan if substitute.value is None else float(substitute.value)
-                result.numeric[index, self._numeric_at[at]] = number
+            if target is not None:
+                result.numeric[index, target] = np.nan if substitute.value is None else float(substitute.value)
 
-    def _category(self, at: int, index: int, result: Assembly) -> str:
+    def _texts(self, at: int, start: int, stop: int, result: Assembly) -> list[str]:
+        """The categories of one feature."""
         feature = self._spec.features[at]
         if isinstance(feature, RequestFeature):
-            return str(result.instances[index].fields[feature.field])
+            return [str(instance.fields[feature.field]) for instance in result.instances[start:stop]]
         assert isinstance(feature, StoredFeature)  # noqa: S101  # a derived category was refused at the start
-        substitute = result.substitutes.get((index, at))
-        row = result.retrieved[feature.view][index].row
-        if substitute is not None:
-            value = substitute.value
-        elif row is not None:
-            value = self._spec.views[feature.view].layout.value(row, feature.column)
-        else:
-            value = None  # the instance has failed; its vector means nothing
-        return feature.missing_category if value is None else str(value)
+        position = self._spec.views[feature.view].layout.exact_position(feature.column)
+        rows = result.retrieved[feature.view][start:stop]
+        # None where there is no row: it is substituted, or the instance has failed and its vector means nothing
+        values: list[Value] = [None if one.row is None else one.row.exact[position] for one in rows]
+        if result.substitutes:
+            for index in range(start, stop):
+                substitute = result.substitutes.get((index, at))
+                if substitute is not None:
+                    values[index - start] = substitute.value
+        return [feature.missing_category if value is None else str(value) for value in values]
 
 
 def _check_place(feature: Feature, *, category: bool) -> None:
