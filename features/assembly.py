@@ -60,8 +60,13 @@ class Assembly:
 
     @property
     def numeric32(self) -> NDArray[np.float32]:
-        """The numbers as the model takes them: float32, column after column."""
-        return self.numeric.astype(np.float32, order="F")
+        """The numbers as the model takes them."""
+        return as_float32(self.numeric)
+
+
+def as_float32(numeric: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Numbers as the model takes them: float32, column after column."""
+    return numeric.astype(np.float32, order="F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +177,7 @@ class Assembler:
             oldest = oldest_event(result.wall, plan.view.max_age_s, bounds.max_age_s)
             for index, one in enumerate(rows, start):
                 row = one.row
-                if (
-                    row is None
-                    or row.nulls
-                    or one.degraded
-                    or (oldest is not None and too_old(row.event_time, oldest))
-                ):
+                if row is None or row.nulls or one.degraded or (oldest is not None and too_old(row.event_time, oldest)):
                     self._look_closely(plan, index, one, oldest, result)
         if result.failures:  # not scored, so nothing was used in place of anything
             for index in range(start, stop):

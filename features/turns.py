@@ -27,7 +27,9 @@ class Turns:
     __slots__ = ("_slice",)
 
     def __init__(self) -> None:
-        self._slice = asyncio.Lock()  # first come, first served, and made once: it belongs to no loop until it is waited for
+        self._slice = (
+            asyncio.Lock()
+        )  # first come, first served, and made once: it belongs to no loop until it is waited for
 
     def __repr__(self) -> str:
         return f"<Turns {'busy' if self._slice.locked() else 'free'}>"

@@ -158,8 +158,7 @@ class RequestParser:
             n_keys = len(self._keys)
             keys = [make_key_texts(column, part) for column, part in zip(columns, self._keys, strict=False)]
             fields = [
-                _field_values(column, declared)
-                for column, declared in zip(columns[n_keys:], self._fields, strict=True)
+                _field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
             ]
         except (KeyError, InvalidKey, InstanceInvalid):
             return None
@@ -302,7 +301,7 @@ def _field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Val
     kinds = set(map(type, values))
     if declared.dtype is DType.FLOAT and kinds <= _NUMBERS:
         least, most = min(values), max(values)
-        if -FLOAT32_MAX <= least and most <= FLOAT32_MAX:
+        if least >= -FLOAT32_MAX and most <= FLOAT32_MAX:
             _bounded(least, declared)
             _bounded(most, declared)
             together = struct.Struct(f"={len(values)}f")

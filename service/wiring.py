@@ -10,6 +10,7 @@ from features.clock import Clock, SystemClock
 from features.errors import SpecError, StoreError
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
+from features.turns import Turns
 from service.admission import Admission, FixedLimit
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
@@ -71,6 +72,7 @@ async def running_service(
     """
     clock = clock or SystemClock()
     tally = Tally()
+    turns = Turns()
     if store is None:
         store = embedded_store(settings)
     try:
@@ -78,7 +80,7 @@ async def running_service(
             await store.open()
         bundle = await load(settings, platform, store)
         if store is None:
-            store = vertex_store(settings, bundle.spec, clock, tally)
+            store = vertex_store(settings, bundle.spec, clock, tally, turns=turns)
             await store.open()
         assembler = assembler_of(bundle)
         retrieval = Retrieval(
@@ -88,6 +90,7 @@ async def running_service(
             tally,
             max_rows=settings.cache_rows,
             read_timeout_s=settings.deadline_s * settings.features_share,
+            turns=turns,
         )
         admission = Admission(FixedLimit(settings.max_in_flight), settings.deadline_s, clock, tally)
         pipeline = Pipeline(
@@ -99,6 +102,7 @@ async def running_service(
             observer=tally,
             max_instances=settings.max_instances,
             features_share=settings.features_share,
+            turns=turns,
         )
         metrics = PrometheusExport(tally, retrieval.cached_rows, lambda: admission.in_flight)
         lines = self_test(bundle, assembler)
