@@ -18,7 +18,7 @@ from features.errors import EntityNotFound, FeatureAbsent, FeatureError, Feature
 from features.freshness import Bounds, oldest_event, too_old
 from features.planning import Instance
 from features.spec import Action, DerivedFeature, Feature, FeatureView, RequestFeature, Spec, StoredFeature
-from features.values import DType, Retrieved, Source, Status, Value
+from features.values import DType, FeatureRow, Retrieved, Source, Status, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Assembly:
         wall: Unix seconds at which ages were taken.
         columns: Which column of `numeric` a feature's number is in, by position of the feature.
         numeric: float64, `(n_rows, n_numeric)`, the numeric features in the model's order.
-        categorical: Text, `(n_rows, n_categorical)`, the categorical features in the model's order.
+        categorical: Texts, `(n_rows, n_categorical)`, the categorical features in the model's order.
         failures: Why an instance cannot be scored, by its index; its vector means nothing.
         substitutes: By instance and feature, where a value was put in place of the stored one.
         degraded: By instance, how many values were substituted because of an error or served too stale.
@@ -48,11 +48,11 @@ class Assembly:
     """
 
     instances: Sequence[Instance]
-    retrieved: Sequence[Sequence[Retrieved]]
+    retrieved: Sequence[list[Retrieved]]
     wall: float
     columns: Mapping[int, int]
     numeric: NDArray[np.float64]
-    categorical: list[list[str]] = field(default_factory=list)
+    categorical: NDArray[np.object_]
     failures: dict[int, FeatureError] = field(default_factory=dict)
     substitutes: dict[tuple[int, int], Substitute] = field(default_factory=dict)
     degraded: dict[int, int] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class Assembler:
     def assemble(
         self,
         instances: Sequence[Instance],
-        retrieved: Sequence[Sequence[Retrieved]],
+        retrieved: Sequence[list[Retrieved]],
         bounds: Bounds,
         wall: float,
     ) -> Assembly:
@@ -165,18 +165,20 @@ class Assembler:
         self.fill(result, bounds, 0, len(instances))
         return result
 
-    def begin(self, instances: Sequence[Instance], retrieved: Sequence[Sequence[Retrieved]], wall: float) -> Assembly:
+    def begin(self, instances: Sequence[Instance], retrieved: Sequence[list[Retrieved]], wall: float) -> Assembly:
         """The assembly of these instances, nothing filled in yet."""
-        return Assembly(instances, retrieved, wall, self._numeric_at, np.empty((len(instances), self.n_numeric)))
+        numeric = np.empty((len(instances), self.n_numeric))
+        categorical = np.empty((len(instances), len(self._categorical)), dtype=object)
+        return Assembly(instances, retrieved, wall, self._numeric_at, numeric, categorical)
 
     def fill(self, result: Assembly, bounds: Bounds, start: int, stop: int) -> None:
         """Makes the vectors of the instances from `start` to before `stop`."""
         for plan, retrieved in zip(self._views, result.retrieved, strict=True):
-            rows = retrieved[start:stop]
+            found = retrieved[start:stop]
+            rows = [one.row for one in found]
             self._copy_numbers(plan, rows, result.numeric[start:stop])
             oldest = oldest_event(result.wall, plan.view.max_age_s, bounds.max_age_s)
-            for index, one in enumerate(rows, start):
-                row = one.row
+            for index, (one, row) in enumerate(zip(found, rows, strict=True), start):
                 if row is None or row.nulls or one.degraded or (oldest is not None and too_old(row.event_time, oldest)):
                     self._look_closely(plan, index, one, oldest, result)
         if result.failures:  # not scored, so nothing was used in place of anything
@@ -189,16 +191,15 @@ class Assembler:
             block[:, column] = [instance.fields[position] for instance in instances]
         for column, feature, inputs in self._derived:
             block[:, column] = feature.transform(*(block[:, at] for at in inputs))
-        if self._categorical:
-            texts = [self._texts(at, start, stop, result) for at in self._categorical]
-            result.categorical.extend(map(list, zip(*texts, strict=True)))
+        for column, at in enumerate(self._categorical):
+            result.categorical[start:stop, column] = self._texts(at, start, stop, result)
 
     @staticmethod
-    def _copy_numbers(plan: _ViewPlan, rows: Sequence[Retrieved], block: NDArray[np.float64]) -> None:
+    def _copy_numbers(plan: _ViewPlan, rows: Sequence[FeatureRow | None], block: NDArray[np.float64]) -> None:
         if not len(plan.targets):
             return
         nothing = plan.view.layout.no_numbers
-        packed = b"".join([one.row.numbers if one.row is not None else nothing for one in rows])
+        packed = b"".join([nothing if row is None else row.numbers for row in rows])
         stored = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), len(plan.view.layout.numeric))
         block[:, plan.targets] = stored[:, plan.sources]
 
@@ -236,9 +237,9 @@ class Assembler:
             return [str(instance.fields[feature.field]) for instance in result.instances[start:stop]]
         assert isinstance(feature, StoredFeature)  # noqa: S101  # a derived category was refused at the start
         position = self._spec.views[feature.view].layout.exact_position(feature.column)
-        rows = result.retrieved[feature.view][start:stop]
+        rows = [one.row for one in result.retrieved[feature.view][start:stop]]
         # None where there is no row: it is substituted, or the instance has failed and its vector means nothing
-        values: list[Value] = [None if one.row is None else one.row.exact[position] for one in rows]
+        values: list[Value] = [None if row is None else row.exact[position] for row in rows]
         if result.substitutes:
             for index in range(start, stop):
                 substitute = result.substitutes.get((index, at))

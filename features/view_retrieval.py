@@ -89,8 +89,7 @@ class ViewRetrieval:
         found = _Sorted(self._clock.monotonic())
         keys = lookup.distinct
         if len(keys) <= SLICE:
-            for key in keys:
-                self._sort(key, bounds, found)
+            self._sort(keys, bounds, found)
             fetched = [*found.missing, *found.refreshing]
             if fetched:
                 flight = self._flights.launch(
@@ -113,8 +112,7 @@ class ViewRetrieval:
         def sort(start: int, stop: int) -> None:
             nonlocal flight
             n_missing, n_refreshing = len(found.missing), len(found.refreshing)
-            for key in keys[start:stop]:
-                self._sort(key, bounds, found)
+            self._sort(keys[start:stop], bounds, found)
             missing = found.missing[n_missing:]
             fetched = missing + found.refreshing[n_refreshing:]
             if flight is None and fetched:
@@ -133,29 +131,37 @@ class ViewRetrieval:
         finally:
             boarded.set()
 
-    def _sort(self, key: EntityKey, bounds: Bounds, found: _Sorted) -> None:
-        known = self._cache.get(key)
-        if known is not None and (bounds.read_since is None or known.read_at >= bounds.read_since):
-            cached_s = found.now - known.read_at
-            if known.row is None:
-                if cached_s < known.ttl_s:
-                    found.ready[key] = Retrieved(None, Source.CACHE, cached_s)
-                    found.negative += 1
-                    return
+    def _sort(self, keys: Sequence[EntityKey], bounds: Bounds, found: _Sorted) -> None:
+        now, since, ready, remembered = found.now, bounds.read_since, found.ready, self._cache.get
+        for key in keys:
+            known = remembered(key)
+            if known is not None and (since is None or known.read_at >= since):
+                cached_s = now - known.read_at
+                if cached_s < known.ttl_s:  # fresh, as nearly always
+                    # Below 0 is what came between two slices.
+                    ready[key] = Retrieved(known.row, Source.CACHE, max(0.0, cached_s))
+                    if known.row is None:
+                        found.negative += 1
+                elif known.row is None or not self._use_late(key, known, cached_s, found):
+                    self._join_or_miss(key, since, found)
             else:
-                freshness = judge_read(cached_s, known.ttl_s, self._view.cache)
-                if freshness is Freshness.FRESH:
-                    found.ready[key] = Retrieved(known.row, Source.CACHE, cached_s)
-                    return
-                if freshness is Freshness.STALE:
-                    found.ready[key] = Retrieved(known.row, Source.STALE, cached_s)
-                    found.stale += 1
-                    if self._flights.join(key, None) is None:
-                        found.refreshing.append(key)
-                    return
-                if freshness is Freshness.STALE_IF_ERROR:
-                    found.fallback[key] = known
-        flight = self._flights.join(key, bounds.read_since)
+                self._join_or_miss(key, since, found)
+
+    def _use_late(self, key: EntityKey, known: CachedRow, cached_s: float, found: _Sorted) -> bool:
+        """Whether a row past its TTL is used; one that is too late for that may still be a fallback."""
+        freshness = judge_read(cached_s, known.ttl_s, self._view.cache)
+        if freshness is Freshness.STALE:
+            found.ready[key] = Retrieved(known.row, Source.STALE, cached_s)
+            found.stale += 1
+            if self._flights.join(key, None) is None:
+                found.refreshing.append(key)
+            return True
+        if freshness is Freshness.STALE_IF_ERROR:
+            found.fallback[key] = known
+        return False
+
+    def _join_or_miss(self, key: EntityKey, since: float | None, found: _Sorted) -> None:
+        flight = self._flights.join(key, since)
         if flight is None:
             found.missing.append(key)
         else:

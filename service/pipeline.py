@@ -119,6 +119,7 @@ class Pipeline:
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
         answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
+        await self._let_go(prediction)
         if answer.degraded or answer.defaulted:
             self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))
         return answer
@@ -190,7 +191,7 @@ class Pipeline:
     async def assemble(
         self,
         instances: Sequence[Instance],
-        retrieved: Sequence[Sequence[Retrieved]],
+        retrieved: Sequence[list[Retrieved]],
         bounds: Bounds,
         deadline: Deadline,
         watch: Watch | None = None,
@@ -218,9 +219,8 @@ class Pipeline:
     def _score(self, assembly: Assembly, rows: list[int]) -> NDArray[np.float64]:
         numeric, categorical = assembly.numeric, assembly.categorical
         if len(rows) < len(numeric):
-            numeric = numeric[rows]
-            categorical = [categorical[row] for row in rows] if categorical else categorical
-        return self._bundle.scorer.score(as_float32(numeric), categorical or None)
+            numeric, categorical = numeric[rows], categorical[rows]
+        return self._bundle.scorer.score(as_float32(numeric), categorical)
 
     async def respond(
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
@@ -232,6 +232,18 @@ class Pipeline:
             answer = DetailedAnswer(self._bundle, prediction)
             await self._turns.over(prediction.request.size, answer.write, deadline, at_once=_PARTS_AT_ONCE)
             return answer.whole()
+
+    async def _let_go(self, prediction: Prediction) -> None:
+        """Forgets what a large request was made of, slice by slice: all at once, at its end, takes milliseconds."""
+        instances, retrieved = prediction.request.instances, prediction.assembly.retrieved
+
+        def forget(start: int, stop: int) -> None:
+            del instances[start - stop :]
+            for rows in retrieved:
+                del rows[start - stop :]
+
+        if len(instances) > SLICE:
+            await self._turns.over(len(instances), forget)
 
     def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
         return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))
