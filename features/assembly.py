@@ -173,10 +173,11 @@ class Assembler:
 
     def fill(self, result: Assembly, bounds: Bounds, start: int, stop: int) -> None:
         """Makes the vectors of the instances from `start` to before `stop`."""
+        block, instances = result.numeric[start:stop], result.instances[start:stop]
         for plan, retrieved in zip(self._views, result.retrieved, strict=True):
             found = retrieved[start:stop]
             rows = [one.row for one in found]
-            self._copy_numbers(plan, rows, result.numeric[start:stop])
+            self._copy_numbers(plan, rows, block)
             oldest = oldest_event(result.wall, plan.view.max_age_s, bounds.max_age_s)
             for index, (one, row) in enumerate(zip(found, rows, strict=True), start):
                 if row is None or row.nulls or one.degraded or (oldest is not None and too_old(row.event_time, oldest)):
@@ -186,13 +187,13 @@ class Assembler:
                 if index in result.failures:
                     result.degraded.pop(index, None)
                     result.defaulted.pop(index, None)
-        block, instances = result.numeric[start:stop], result.instances[start:stop]
         for column, position in self._requested:
             block[:, column] = [instance.fields[position] for instance in instances]
         for column, feature, inputs in self._derived:
             block[:, column] = feature.transform(*(block[:, at] for at in inputs))
-        for column, at in enumerate(self._categorical):
-            result.categorical[start:stop, column] = self._texts(at, start, stop, result)
+        if self._categorical:
+            texts = [self._texts(at, start, stop, result) for at in self._categorical]
+            result.categorical[start:stop] = list(zip(*texts, strict=True))
 
     @staticmethod
     def _copy_numbers(plan: _ViewPlan, rows: Sequence[FeatureRow | None], block: NDArray[np.float64]) -> None:

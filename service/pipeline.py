@@ -119,7 +119,8 @@ class Pipeline:
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
         answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
-        await self._let_go(prediction)
+        if len(request.instances) > SLICE:
+            await self._let_go(prediction)
         if answer.degraded or answer.defaulted:
             self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))
         return answer
@@ -158,6 +159,9 @@ class Pipeline:
         """Bytes to instances."""
         with self._timed(Stage.PARSE, watch):
             request = self._parser.open(body)
+            if request.size <= SLICE:
+                self._parser.read(request, 0, request.size)
+                return request
             await self._turns.over(request.size, partial(self._parser.read, request), deadline)
             return request
 
@@ -198,6 +202,8 @@ class Pipeline:
     ) -> Assembly:
         """The model's vectors."""
         with self._timed(Stage.ASSEMBLE, watch):
+            if len(instances) <= SLICE:
+                return self._assembler.assemble(instances, retrieved, bounds, self._clock.wall())
             assembly = self._assembler.begin(instances, retrieved, self._clock.wall())
             await self._turns.over(len(instances), partial(self._assembler.fill, assembly, bounds), deadline)
             return assembly
@@ -208,6 +214,8 @@ class Pipeline:
         """The model's outputs for these rows of the assembly, `(len(rows), n_outputs)`."""
         with self._timed(Stage.SCORE, watch):
             self._observer.observe(RowsScored(len(rows)))
+            if len(rows) <= _ROWS_AT_ONCE:
+                return self._score(assembly, rows)
             scores = np.empty((len(rows), self._bundle.scorer.signature.n_outputs))
 
             def score(start: int, stop: int) -> None:
@@ -242,8 +250,7 @@ class Pipeline:
             for rows in retrieved:
                 del rows[start - stop :]
 
-        if len(instances) > SLICE:
-            await self._turns.over(len(instances), forget)
+        await self._turns.over(len(instances), forget)
 
     def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
         return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))
