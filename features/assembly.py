@@ -191,7 +191,7 @@ class Assembler:
             block[:, column] = [instance.fields[position] for instance in instances]
         for column, feature, inputs in self._derived:
             block[:, column] = feature.transform(*(block[:, at] for at in inputs))
-        if self._categorical:
+        if self._categorical and start < stop:
             texts = [self._texts(at, start, stop, result) for at in self._categorical]
             result.categorical[start:stop] = list(zip(*texts, strict=True))
 
