@@ -1,7 +1,6 @@
 """The story of each value that was used: what the store said, where it came from, how old it is. Pure."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -12,9 +11,8 @@ from features.values import DType, Source, Status, Value
 _FROM_BEST_TO_WORST: Final = (Status.PRESENT, Status.NULL, Status.OUTSIDE_MAX_AGE, Status.NOT_FOUND, Status.ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class UsedValue:
-    """One feature of one instance as the model saw it.
+class UsedValue(NamedTuple):
+    """One feature of one instance as the model saw it. A tuple, because a request makes many thousands of them.
 
     Attributes:
         value: The value; None where the model was told "missing".

@@ -12,6 +12,7 @@ from features.errors import SpecError, StoreError
 from features.events import Observer
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
+from features.turns import Turns
 from service.admission import Admission
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
@@ -87,6 +88,7 @@ async def running_service(
     """
     clock = clock or SystemClock()
     tally = Tally()
+    turns = Turns()
     if store is None:
         store = embedded_store(settings)
     try:
@@ -94,7 +96,7 @@ async def running_service(
             await store.open()
         bundle = await load(settings, platform, store)
         if store is None:
-            store = vertex_store(settings, bundle.spec, clock, tally)
+            store = vertex_store(settings, bundle.spec, clock, tally, turns=turns)
             await store.open()
         assembler = assembler_of(bundle)
         retrieval = Retrieval(
@@ -104,6 +106,7 @@ async def running_service(
             tally,
             max_rows=settings.cache_rows,
             read_timeout_s=settings.deadline_s * settings.features_share,
+            turns=turns,
         )
         admission = admission_of(settings, clock, tally)
         pipeline = Pipeline(
@@ -115,6 +118,7 @@ async def running_service(
             observer=tally,
             max_instances=settings.max_instances,
             features_share=settings.features_share,
+            turns=turns,
         )
         sources = Sources(
             tally,
