@@ -64,7 +64,8 @@ class AccessLog:
             route,
             status,
             duration_s * 1000,
-            extra={**log_fields(scope), "httpRequest": request, "fields": fields},
+            # who asked for all of them gets all; errors alone are held to a rate, see `log_repeats`
+            extra={**log_fields(scope), "httpRequest": request, "fields": fields, "every": not self._errors_only},
         )
 
 

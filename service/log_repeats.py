@@ -62,8 +62,8 @@ class Repeats:
         self._lock = Lock()
 
     def lets(self, record: logging.LogRecord) -> bool:
-        """Whether this line is let through."""
-        if record.levelno < logging.WARNING:
+        """Whether this line is let through; one that is marked `every` always is."""
+        if record.levelno < logging.WARNING or getattr(record, "every", False):
             return True
         template = str(record.msg)[:_TEMPLATE_LIMIT]
         now = self._monotonic()

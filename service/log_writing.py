@@ -57,22 +57,29 @@ class LineWriter:
     def __repr__(self) -> str:
         return f"<LineWriter {self._pending_lines}/{MAX_LINES} lines pending>"
 
-    def put(self, line: bytes) -> bool:
-        """Has the line written some time soon; False if it was dropped. Never waits."""
+    @property
+    def full(self) -> bool:
+        """Whether a line would be dropped now; asked first, because making a line costs more than dropping it."""
+        return self._given_up or self._pending_lines >= MAX_LINES
+
+    def drop(self) -> None:
+        """Counts a line that is not worth making."""
         with self._lock:
-            fits = self._pending_lines < MAX_LINES and self._pending_bytes + len(line) <= MAX_BYTES
-            if fits and not self._given_up:
+            self._dropped += 1
+        self._drops.add("logs", 1)
+
+    def put(self, line: bytes) -> None:
+        """Has the line written some time soon, or drops it. Never waits."""
+        with self._lock:
+            fits = not self.full and self._pending_bytes + len(line) <= MAX_BYTES
+            if fits:
                 self._lines.append(line)
                 self._pending_lines += 1
                 self._pending_bytes += len(line)
-            else:
-                self._dropped += 1
-                fits = False
         if fits:
             self._wake.set()
         else:
-            self._drops.add("logs", 1)
-        return fits
+            self.drop()
 
     def close(self, timeout_s: float) -> None:
         """Ends when all lines are written, or `timeout_s` is over; then the rest is dropped and counted."""

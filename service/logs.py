@@ -45,6 +45,9 @@ class Logs(logging.Handler):
         """See logging. The line is made here, at once: what a record holds may change, and may be large."""
         if not self._repeats.lets(record):
             return
+        if self._writer.full:
+            self._writer.drop()
+            return
         try:
             line = self._line(record)
         except Exception:  # noqa: BLE001  # a line is not worth a request

@@ -47,6 +47,15 @@ def test_what_is_no_warning_is_always_let_through(clock: ManualClock) -> None:
     assert through(Repeats(clock.monotonic), 1_000, lambda: record(level=logging.INFO)) == 1_000
 
 
+def test_what_is_marked_as_wanted_every_time_is_always_let_through(clock: ManualClock) -> None:
+    def marked() -> logging.LogRecord:
+        made = record()
+        made.every = True
+        return made
+
+    assert through(Repeats(clock.monotonic), 1_000, marked) == 1_000
+
+
 def test_a_telemetry_library_has_one_line_a_minute(clock: ManualClock) -> None:
     repeats = Repeats(clock.monotonic)
 

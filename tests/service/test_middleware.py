@@ -182,6 +182,7 @@ async def test_the_setting_says_which_requests_have_a_line(
     with caplog.at_level(logging.INFO, "keyscore"):
         await exchange.run(status=status)
     assert len(caplog.records) == lines
+    assert all(vars(record)["every"] is (wanted == "all") for record in caplog.records)
 
 
 async def test_a_line_tells_of_the_request_in_closed_words_only(
