@@ -117,7 +117,8 @@ class Tracing:
             self._attributes_of(request),
             kind=SpanKind.SERVER,
             status=_FAILED if request.status >= _ERROR else _UNSET,
-            start_time=zero + _nanoseconds(request.began),
+            # a request has been admitted before it gets as far as to be watched
+            start_time=zero + _nanoseconds(min((request.began, *(began for _, began, _ in request.stages)))),
             end_time=zero + _nanoseconds(request.ended),
             instrumentation_scope=_SCOPE,
         )

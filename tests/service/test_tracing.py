@@ -4,7 +4,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,16 @@ async def test_a_request_becomes_a_server_span_with_a_child_per_stage(clock: Man
         "keyscore.bundle": "shop",
     }
     assert not drops.lost
+
+
+async def test_a_stage_that_began_before_the_request_was_watched_widens_its_span(
+    clock: ManualClock, collector: Collector
+) -> None:
+    sending = tracing(collector.url, clock, Counted())
+    sending.take(replace(request(), began=1000.375))
+    await sending.aclose()
+    child, server = collector.spans
+    assert server.start_time_unix_nano == child.start_time_unix_nano
 
 
 @pytest.mark.parametrize(
