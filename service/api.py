@@ -42,6 +42,7 @@ async def metrics(request: Request) -> Response:
 async def answer_error(request: Request, error: Exception) -> Response:
     """The problem document of an error that was raised on purpose."""
     problem = _http_problem(error) if isinstance(error, HTTPException) else problem_for(error)
+    request.scope["state"]["problem"] = problem.type.slug  # for the request's log line
     headers = dict(getattr(error, "headers", None) or {}) | problem.headers()
     return Response(problem.body(request.state.request_id), problem.type.status, headers)
 
@@ -49,7 +50,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
 async def _answer(request: Request, *, detailed: bool) -> Response:
     service: Service = request.app.state.service
     permit = admitted(request.scope, service.pipeline.admission)
-    permit.begin()
+    permit.begin(request.scope["state"]["watch"])
     body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
     answer = await service.pipeline.answer(body, permit, detailed=detailed)
     return Response(answer.body, headers=answer.headers(), media_type="application/json")

@@ -7,6 +7,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from features.errors import FeaturesError
+from service.access import AccessLog
 from service.api import answer_error, metadata, metrics, predict, predict_detailed
 from service.docs import add_docs
 from service.errors import RequestError
@@ -38,7 +39,13 @@ def create_app(service: Service) -> FastAPI:
     add_docs(app)
     for kind in (RequestError, FeaturesError, HTTPException):
         app.add_exception_handler(kind, answer_error)
-    app.add_middleware(Outermost, clock=service.clock, observer=service.tally)
+    app.add_middleware(
+        Outermost,
+        clock=service.clock,
+        observer=service.tally,
+        watching=service.watching,
+        access_log=AccessLog(service.settings.access_log),
+    )
     return app
 
 

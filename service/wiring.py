@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from features.assembly import Assembler
 from features.clock import Clock, SystemClock
@@ -28,6 +29,10 @@ from service.telemetry.loop_lag import LoopLag
 from service.telemetry.prometheus import PrometheusExport
 from service.telemetry.pushing import metrics_pushed
 from service.telemetry.tally import Tally
+from service.watching import Watching
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 log = logging.getLogger("keyscore")
 
@@ -46,6 +51,7 @@ class Service:
         clock: The time.
         tally: The observer of everything.
         drops: What telemetry itself had to leave out.
+        watching: Who decides which requests are watched.
         ready: Whether requests are welcome.
     """
 
@@ -58,6 +64,7 @@ class Service:
     clock: Clock
     tally: Tally
     drops: Drops
+    watching: Watching
     ready: bool = False
 
     @property
@@ -74,6 +81,7 @@ async def running_service(
     *,
     store: OnlineStore | None = None,
     clock: Clock | None = None,
+    drops: Drops | None = None,
 ) -> AsyncIterator[Service]:
     """A service that has proved itself and is ready; ends what it began when the context is left.
 
@@ -82,6 +90,7 @@ async def running_service(
         platform: Where it runs.
         store: Where to read features instead of where the settings say.
         clock: The time instead of the machine's.
+        drops: Who counts telemetry that was lost.
 
     Raises:
         StartError: It cannot start; one line for the operator.
@@ -122,7 +131,7 @@ async def running_service(
         )
         sources = Sources(
             tally,
-            Drops(),
+            drops or Drops(),
             retrieval.cached_rows,
             lambda: {one.name: (one.in_flight, one.limit) for one in admission.partitions},
             stored_features(bundle.spec),
@@ -130,8 +139,14 @@ async def running_service(
         lines = self_test(bundle, assembler)
         log.info("%d golden lines score as recorded", lines)
         metrics = PrometheusExport(sources)
-        service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, sources.drops, ready=True)
-        pushed = metrics_pushed(otlp_endpoint(settings, platform), settings.metrics_interval_s, sources, clock)
+        endpoint = otlp_endpoint(settings, platform)
+        pushed = metrics_pushed(endpoint, settings.metrics_interval_s, sources, clock)
+        tracing = tracing_to(endpoint, bundle, clock, sources.drops)
+        watching = Watching(tally, tracing, stage_sampling=settings.stage_sampling, trace_ratio=settings.trace_ratio)
+        service = Service(
+            settings, platform, bundle, pipeline, metrics, store, clock, tally, sources.drops, watching, ready=True
+        )
+        flushing: asyncio.Future[None] | None = None
         try:
             with LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()):
                 async with pushed:
@@ -139,8 +154,12 @@ async def running_service(
                         yield service
                     finally:
                         service.ready = False
+                        if tracing is not None:  # spans go out beside the metrics, not after them
+                            flushing = asyncio.ensure_future(tracing.aclose())
         finally:
             await retrieval.aclose()
+            if flushing is not None:
+                await flushing
     except StoreError as error:
         raise StartError(str(error)) from error
     finally:
@@ -162,6 +181,23 @@ def admission_of(settings: Settings, clock: Clock, observer: Observer) -> Admiss
         clock=clock,
         observer=observer,
     )
+
+
+def tracing_to(endpoint: str | None, bundle: Bundle, clock: Clock, drops: Drops) -> "Tracing | None":
+    """What sends traces to the collector; None where there is none.
+
+    Raises:
+        StartError: The environment names a provider of credentials that is not installed.
+    """
+    if endpoint is None:
+        return None
+    from service.tracing import otlp_tracing  # noqa: PLC0415  # 60 ms that a start without a collector need not spend
+
+    attributes = {"keyscore.bundle": bundle.spec.name, "keyscore.bundle.version": bundle.spec.version}
+    try:
+        return otlp_tracing(endpoint, attributes, clock, drops)
+    except (RuntimeError, ImportError) as error:
+        raise StartError(f"traces cannot be sent: {error}") from error
 
 
 async def load(settings: Settings, platform: Platform, store: OnlineStore | None) -> Bundle:
