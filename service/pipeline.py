@@ -26,7 +26,7 @@ from features.retrieval import Retrieval
 from features.values import Retrieved
 from service.admission import Admission, Permit
 from service.bundle import Bundle
-from service.errors import DegradedRefused, InstanceFailed
+from service.errors import DegradedRefused, DetailedOff, InstanceFailed
 from service.events import RowsScored, Stage, ValuesSubstituted, Watch
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction
@@ -52,6 +52,7 @@ class Pipeline:
         "_assembler",
         "_bundle",
         "_clock",
+        "_detailed",
         "_features_share",
         "_observer",
         "_parser",
@@ -71,6 +72,7 @@ class Pipeline:
         observer: Observer,
         max_instances: int,
         features_share: float,
+        detailed: bool = True,
     ) -> None:
         """Puts the stages together.
 
@@ -83,6 +85,7 @@ class Pipeline:
             observer: Who learns of rows and substitutions.
             max_instances: How many instances one request may hold.
             features_share: Share of the budget that reading features may use.
+            detailed: Whether detailed answers are given at all.
         """
         self._bundle = bundle
         self._assembler = assembler
@@ -92,6 +95,7 @@ class Pipeline:
         self._clock = clock
         self._observer = observer
         self._features_share = features_share
+        self._detailed = detailed
         self.admission = admission
 
     async def answer(self, body: bytes, permit: Permit, *, detailed: bool) -> Answer:
@@ -110,9 +114,11 @@ class Pipeline:
         deadline = permit.deadline
         if request.parameters.timeout_ms is not None:
             deadline = deadline.sooner(permit.arrived + request.parameters.timeout_ms / 1000)
-        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
+        if in_detail and not self._detailed:
+            raise DetailedOff
+        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
         if answer.degraded or answer.defaulted:
             self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))

@@ -11,6 +11,8 @@ from features.errors import SpecError, StoreError
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
 from service.admission import Admission, FixedLimit
+from service.authentication import Authenticator
+from service.authentication_settings import authentication
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
 from service.errors import StartError
@@ -36,6 +38,7 @@ class Service:
         store: Where features come from.
         clock: The time.
         tally: The observer of everything.
+        authenticator: Knows who may call; None where everybody may.
         ready: Whether requests are welcome.
     """
 
@@ -47,6 +50,7 @@ class Service:
     store: OnlineStore
     clock: Clock
     tally: Tally
+    authenticator: Authenticator | None = None
     ready: bool = False
 
 
@@ -99,16 +103,20 @@ async def running_service(
             observer=tally,
             max_instances=settings.max_instances,
             features_share=settings.features_share,
+            detailed=settings.detailed,
         )
         metrics = PrometheusExport(tally, retrieval.cached_rows, lambda: admission.in_flight)
         lines = self_test(bundle, assembler)
         log.info("%d golden lines score as recorded", lines)
-        service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, ready=True)
-        try:
-            yield service
-        finally:
-            service.ready = False
-            await retrieval.aclose()
+        async with authentication(settings, clock) as authenticator:
+            service = Service(
+                settings, platform, bundle, pipeline, metrics, store, clock, tally, authenticator, ready=True
+            )
+            try:
+                yield service
+            finally:
+                service.ready = False
+                await retrieval.aclose()
     except StoreError as error:
         raise StartError(str(error)) from error
     finally:
