@@ -162,9 +162,9 @@ BROKEN = [
     ('version: "1"', "version: 1", "2: version", 'must be text; put it in quotes, as in "1"'),
     ("missing_category: unknown", "missing_category: 0", "29: missing_category", "must be text"),
     # features that are not shown
-    ("{name: amount, ", "{name: amount, sensitive: 'yes', ", "24: features[6].sensitive", "must be true or false"),
-    ("{name: spent, ", "{name: spent, sensitive: 1, ", "23: features[5].sensitive", "must be true or false"),
-    ("{name: balance, ", "{name: balance, sensitiv: true, ", "18: features[0].sensitiv", "did you mean 'sensitive'?"),
+    ("{name: amount, ", "{name: amount, sensitive: 'yes', ", "26: features[6].sensitive", "must be true or false"),
+    ("{name: spent, ", "{name: spent, sensitive: 1, ", "25: features[5].sensitive", "must be true or false"),
+    ("{name: balance, ", "{name: balance, sensitiv: true, ", "20: features[0].sensitiv", "did you mean 'sensitive'?"),
     # the model
     ("file: model.cbm", "file: a/model.cbm", "3: model.file", "the name of a file in the bundle, not a path"),
     ("file: model.cbm", r"file: a\m.cbm", "3: model.file", "the name of a file in the bundle, not a path"),
