@@ -117,6 +117,8 @@ CLAIMS: list[dict[str, Any]] = [
     {"email": "caller@project.iam.gserviceaccount.com\n"},
     {"email": "c\u0430ller@project.iam.gserviceaccount.com"},
     *({"email_verified": other} for other in (False, None, ..., "true", 1, "false")),
+    {"nonce": float("nan")},
+    {"nonce": [float("inf")]},
 ]
 
 
