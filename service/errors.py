@@ -2,9 +2,10 @@
 
     start    ──► StartError            the operator is at fault: settings, bundle or store
     load     ──► TableError            a file with rows for the store, or a value in it
-    come in  ──► Unauthenticated       no ID token that this service takes
+    admit    ──► TimeoutInvalid        the header with the request's budget
+             ──► Shed                  too much is in flight
+    identify ──► Unauthenticated       no ID token that this service takes
              ──► KeysUnavailable       nobody gives us the keys to tell
-    admit    ──► Shed                  too much is in flight
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
              ──► RequestInvalid        JSON, but not a request
@@ -55,6 +56,10 @@ class MediaTypeUnsupported(RequestError):
     """The body is not declared as plain JSON."""
 
 
+class TimeoutInvalid(RequestError):
+    """The header X-Request-Timeout-Ms is not a positive number of milliseconds."""
+
+
 class BodyTooLarge(RequestError):
     """The body is larger than the limit."""
 
@@ -102,4 +107,4 @@ class DegradedRefused(RequestError):
 
 
 class Shed(RequestError):
-    """Too many requests are in flight; this one was refused at once."""
+    """Too many requests are in flight, or they wait for too long; this one was refused at once."""
