@@ -21,13 +21,17 @@ async def banner(service: Service, port: int) -> str:
     """Lines for a terminal: where the service is, and curl calls that work as pasted."""
     url = f"http://localhost:{port}"
     name, version = service.bundle.spec.name, service.bundle.spec.version
-    lines = [f"Keyscore serves {name} {version} on {url} (docs: {url}/docs). Stop with Ctrl-C."]
+    docs = f" (docs: {url}/docs)" if service.settings.admin_port is None else ""
+    lines = [f"Keyscore serves {name} {version} on {url}{docs}. Stop with Ctrl-C."]
     sent = await example_instance(service)
     if sent is not None and not service.bundle.spec.sensitive_fields:  # a recorded value of these is not for terminals
         body = shlex.quote(orjson.dumps({"instances": [sent]}).decode())
         header = "-H 'Content-Type: application/json'"
+        if service.authenticator is not None:
+            header += ' -H "Authorization: Bearer $TOKEN"'
         lines += ["", "Scores:", f"  curl -s {url}/predict {header} -d {body}"]
-        lines += ["The whole story:", f"  curl -s {url}/predict/detailed {header} -d {body}"]
+        if service.settings.detailed:
+            lines += ["The whole story:", f"  curl -s {url}/predict/detailed {header} -d {body}"]
     return "\n".join([*lines, "", ""])
 
 
