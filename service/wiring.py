@@ -1,5 +1,6 @@
 """The composition root: settings in, a running service out. Real defaults; tests pass fakes through the parameters."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,9 +21,14 @@ from service.errors import StartError
 from service.golden import self_test
 from service.limits import FixedLimit, GradientLimit, Limit
 from service.pipeline import Pipeline
-from service.settings import Platform, Settings, bundle_uri
+from service.settings import Platform, Settings, bundle_uri, otlp_endpoint
 from service.stores import embedded_store, vertex_store
-from service.telemetry import PrometheusExport, Tally
+from service.telemetry.catalogue import Sources, stored_features
+from service.telemetry.drops import Drops
+from service.telemetry.loop_lag import LoopLag
+from service.telemetry.prometheus import PrometheusExport
+from service.telemetry.pushing import metrics_pushed
+from service.telemetry.tally import Tally
 
 log = logging.getLogger("keyscore")
 
@@ -40,6 +46,7 @@ class Service:
         store: Where features come from.
         clock: The time.
         tally: The observer of everything.
+        drops: What telemetry itself had to leave out.
         authenticator: Knows who may call; None where everybody may.
         ready: Whether requests are welcome.
     """
@@ -52,6 +59,7 @@ class Service:
     store: OnlineStore
     clock: Clock
     tally: Tally
+    drops: Drops
     authenticator: Authenticator | None = None
     ready: bool = False
 
@@ -113,18 +121,39 @@ async def running_service(
             features_share=settings.features_share,
             detailed=settings.detailed,
         )
-        metrics = PrometheusExport(tally, retrieval.cached_rows, lambda: admission.in_flight)
+        sources = Sources(
+            tally,
+            Drops(),
+            retrieval.cached_rows,
+            lambda: {one.name: (one.in_flight, one.limit) for one in admission.partitions},
+            stored_features(bundle.spec),
+        )
         lines = self_test(bundle, assembler)
         log.info("%d golden lines score as recorded", lines)
-        async with authentication(settings, clock) as authenticator:
-            service = Service(
-                settings, platform, bundle, pipeline, metrics, store, clock, tally, authenticator, ready=True
-            )
-            try:
-                yield service
-            finally:
-                service.ready = False
-                await retrieval.aclose()
+        metrics = PrometheusExport(sources)
+        pushed = metrics_pushed(otlp_endpoint(settings, platform), settings.metrics_interval_s, sources, clock)
+        try:
+            with LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()):
+                async with pushed, authentication(settings, clock) as authenticator:
+                    service = Service(
+                        settings,
+                        platform,
+                        bundle,
+                        pipeline,
+                        metrics,
+                        store,
+                        clock,
+                        tally,
+                        sources.drops,
+                        authenticator,
+                        ready=True,
+                    )
+                    try:
+                        yield service
+                    finally:
+                        service.ready = False
+        finally:
+            await retrieval.aclose()
     except StoreError as error:
         raise StartError(str(error)) from error
     finally:
