@@ -20,6 +20,7 @@ class UsedValue(NamedTuple):
         source: Where the value came from.
         age_s: Seconds since the event time of what the store holds; None if it gives none.
         cached_s: Seconds since the read that brought it; None where no read did.
+        masked: Whether the value was used but is not shown, and so None here.
     """
 
     value: Value
@@ -27,10 +28,11 @@ class UsedValue(NamedTuple):
     source: Source
     age_s: float | None = None
     cached_s: float | None = None
+    masked: bool = False
 
 
 def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
-    """Every feature of instance number `index`, by name, in the model's order."""
+    """Every feature of instance number `index`, by name, in the model's order; sensitive values are left out."""
     used: dict[int, UsedValue] = {}
     for at, feature in enumerate(spec.features):
         if isinstance(feature, StoredFeature):
@@ -40,6 +42,8 @@ def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
             used[at] = UsedValue(_shown(sent, feature.dtype), Status.PRESENT, Source.REQUEST)
     for at in spec.derivation_order:
         used[at] = _derived(spec, assembly, index, at, used)
+    for at in spec.sensitive:
+        used[at] = used[at]._replace(value=None, masked=True)
     return {feature.name: used[at] for at, feature in enumerate(spec.features)}
 
 

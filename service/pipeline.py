@@ -27,7 +27,7 @@ from features.turns import SLICE, Turns
 from features.values import Retrieved
 from service.admission import Admission, Permit
 from service.bundle import Bundle
-from service.errors import DegradedRefused, InstanceFailed
+from service.errors import DegradedRefused, DetailedOff, InstanceFailed
 from service.events import InstancesAssembled, RowsAged, RowsScored, Stage, ValuesSubstituted, Watch
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction
@@ -56,6 +56,7 @@ class Pipeline:
         "_assembler",
         "_bundle",
         "_clock",
+        "_detailed",
         "_features_share",
         "_has_classes",
         "_observer",
@@ -78,6 +79,7 @@ class Pipeline:
         max_instances: int,
         features_share: float,
         turns: Turns | None = None,
+        detailed: bool = True,
     ) -> None:
         """Puts the stages together.
 
@@ -91,6 +93,7 @@ class Pipeline:
             max_instances: How many instances one request may hold.
             features_share: Share of the budget that reading features may use.
             turns: Where long work waits for its turn; its own if it shares them with nobody.
+            detailed: Whether detailed answers are given at all.
         """
         self._bundle = bundle
         self._assembler = assembler
@@ -100,6 +103,7 @@ class Pipeline:
         self._clock = clock
         self._observer = observer
         self._features_share = features_share
+        self._detailed = detailed
         self._has_classes = bundle.scorer.signature.classes is not None
         self._turns = turns or Turns()
         self.admission = admission
@@ -120,9 +124,11 @@ class Pipeline:
         deadline = permit.deadline
         if request.parameters.timeout_ms is not None:
             deadline = Deadline(min(permit.latest, permit.arrived + request.parameters.timeout_ms / 1000), self._clock)
-        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
+        if in_detail and not self._detailed:
+            raise DetailedOff
+        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
         if len(request.instances) > SLICE:
             await self._let_go(prediction)

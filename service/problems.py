@@ -29,6 +29,7 @@ class ProblemType:
         title: The same for every occurrence.
         retry: Whether the same request may succeed a little later.
         close: Whether the connection cannot be used any more.
+        challenge: Whether the caller has to show who it is (RFC 6750, section 3).
     """
 
     slug: str
@@ -36,6 +37,7 @@ class ProblemType:
     title: str
     retry: bool = False
     close: bool = False
+    challenge: bool = False
 
     @property
     def uri(self) -> str:
@@ -78,6 +80,8 @@ class Problem:
             headers["retry-after"] = str(_RETRY_AFTER_S)
         if self.type.close:
             headers["connection"] = "close"
+        if self.type.challenge:
+            headers["www-authenticate"] = "Bearer"
         return headers
 
 
@@ -106,6 +110,11 @@ TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
         errors.DegradedRefused: ProblemType(
             "features-degraded", 503, "Features are degraded and the request forbids it", retry=True
         ),
+        errors.Unauthenticated: ProblemType("unauthenticated", 401, "The caller is not authenticated", challenge=True),
+        errors.KeysUnavailable: ProblemType(
+            "authentication-unavailable", 503, "Callers cannot be authenticated at the moment", retry=True
+        ),
+        errors.DetailedOff: ProblemType("detailed-off", 403, "Detailed answers are not given"),
         errors.Shed: ProblemType("overloaded", 503, "The service is at its limit", retry=True),
         features_errors.EntityNotFound: ProblemType("entity-not-found", 404, "An entity is unknown"),
         features_errors.FeatureAbsent: ProblemType("feature-absent", 422, "A feature has no usable value"),

@@ -126,13 +126,16 @@ def model_identity(bundle: Bundle) -> Mapping[str, str]:
 
 
 def _feature(used: UsedValue) -> dict[str, Any]:
-    return {
+    shown: dict[str, Any] = {
         "value": used.value,
         "status": used.status,
         "source": used.source,
         "age_s": None if used.age_s is None else round(used.age_s, 3),
         "cached_s": None if used.cached_s is None else round(used.cached_s, 3),
     }
+    if used.masked:
+        shown["masked"] = True
+    return shown
 
 
 def _problem_of(index: int, error: InstanceError) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
 from features.turns import Turns
 from service.admission import Admission
+from service.authentication import Authenticator
+from service.authentication_settings import authentication
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
 from service.errors import StartError
@@ -52,6 +54,7 @@ class Service:
         tally: The observer of everything.
         drops: What telemetry itself had to leave out.
         watching: Who decides which requests are watched.
+        authenticator: Knows who may call; None where everybody may.
         ready: Whether requests are welcome.
     """
 
@@ -65,6 +68,7 @@ class Service:
     tally: Tally
     drops: Drops
     watching: Watching
+    authenticator: Authenticator | None = None
     ready: bool = False
 
     @property
@@ -128,6 +132,7 @@ async def running_service(
             max_instances=settings.max_instances,
             features_share=settings.features_share,
             turns=turns,
+            detailed=settings.detailed,
         )
         sources = Sources(
             tally,
@@ -138,28 +143,34 @@ async def running_service(
         )
         lines = self_test(bundle, assembler)
         log.info("%d golden lines score as recorded", lines)
-        metrics = PrometheusExport(sources)
         endpoint = otlp_endpoint(settings, platform)
-        pushed = metrics_pushed(endpoint, settings.metrics_interval_s, sources, clock)
         tracing = tracing_to(endpoint, bundle, clock, sources.drops)
-        watching = Watching(tally, tracing, stage_sampling=settings.stage_sampling, trace_ratio=settings.trace_ratio)
-        service = Service(
-            settings, platform, bundle, pipeline, metrics, store, clock, tally, sources.drops, watching, ready=True
-        )
-        flushing: asyncio.Future[None] | None = None
-        try:
-            with LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()):
-                async with pushed:
-                    try:
-                        yield service
-                    finally:
-                        service.ready = False
-                        if tracing is not None:  # spans go out beside the metrics, not after them
-                            flushing = asyncio.ensure_future(tracing.aclose())
-        finally:
-            await retrieval.aclose()
-            if flushing is not None:
-                await flushing
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(retrieval.aclose)
+            stack.enter_context(LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()))
+            authenticator = await stack.enter_async_context(authentication(settings, clock))
+            pushed = metrics_pushed(endpoint, settings.metrics_interval_s, sources, clock)
+            await stack.enter_async_context(_flushed_together(pushed, tracing))
+            service = Service(
+                settings=settings,
+                platform=platform,
+                bundle=bundle,
+                pipeline=pipeline,
+                metrics=PrometheusExport(sources),
+                store=store,
+                clock=clock,
+                tally=tally,
+                drops=sources.drops,
+                watching=Watching(
+                    tally, tracing, stage_sampling=settings.stage_sampling, trace_ratio=settings.trace_ratio
+                ),
+                authenticator=authenticator,
+                ready=True,
+            )
+            try:
+                yield service
+            finally:
+                service.ready = False
     except StoreError as error:
         raise StartError(str(error)) from error
     finally:
@@ -198,6 +209,22 @@ def tracing_to(endpoint: str | None, bundle: Bundle, clock: Clock, drops: Drops)
         return otlp_tracing(endpoint, attributes, clock, drops)
     except (RuntimeError, ImportError) as error:
         raise StartError(f"traces cannot be sent: {error}") from error
+
+
+@asynccontextmanager
+async def _flushed_together(
+    pushed: AbstractAsyncContextManager[None], tracing: "Tracing | None"
+) -> AsyncIterator[None]:
+    """At the end the last metrics and the last spans go out side by side: each has a bound, and they do not add up."""
+    flushing: asyncio.Future[None] | None = None
+    async with pushed:
+        try:
+            yield
+        finally:
+            if tracing is not None:
+                flushing = asyncio.ensure_future(tracing.aclose())
+    if flushing is not None:
+        await flushing
 
 
 async def load(settings: Settings, platform: Platform, store: OnlineStore | None) -> Bundle:
