@@ -44,7 +44,7 @@ class ExpectingCycle(RequestResponseCycle):
         await super().send(message)
 
 
-def scope_of(connection: HttpToolsProtocol, method: bytes, version: str, url: Any, state: dict[str, Any]) -> Any:
+def scope_of(connection: HttpToolsProtocol, method: bytes, version: str, url: Any) -> Any:
     """The ASGI scope of the request whose headers `connection` has read."""
     raw_path: bytes = url.path or b"/"
     path = raw_path.decode("ascii")
@@ -62,7 +62,7 @@ def scope_of(connection: HttpToolsProtocol, method: bytes, version: str, url: An
         "raw_path": root_path.encode("ascii") + raw_path,
         "query_string": url.query or b"",
         "headers": connection.headers,
-        "state": state,
+        "state": connection.app_state.copy(),
     }
 
 

@@ -21,10 +21,12 @@ class Guarded(Protocol):
         awaits: What it waits for: `start` (of its first request), `head` or `body` of a request, `nothing` (the next
             request may come), `answer` (ours), `end` (of what still arrives while it is being closed).
         since: Since when, on the monotonic clock.
+        transport: Its socket.
     """
 
     awaits: str
     since: float
+    transport: asyncio.Transport
 
     def give_up(self) -> None:
         """Ends the wait, and with it the connection; an answer that is owed is given first."""
@@ -32,10 +34,6 @@ class Guarded(Protocol):
 
     def unread_s(self, now: float) -> float:
         """Seconds for which the client has taken nothing of what is written for it, as seen by these calls."""
-        ...
-
-    def abandon(self) -> None:
-        """Ends the connection at once."""
         ...
 
     def last_call(self) -> None:
@@ -102,10 +100,10 @@ class Door:
         """
         now = self.clock.monotonic()
         for connection in tuple(self.connections):
-            if now - connection.since > self._patience_s[connection.awaits]:
+            if connection.unread_s(now) > self._receive_timeout_s:
+                connection.transport.abort()
+            elif now - connection.since > self._patience_s[connection.awaits]:
                 connection.give_up()
-            elif connection.unread_s(now) > self._receive_timeout_s:
-                connection.abandon()
 
     def drain(self) -> None:
         """Every answer closes its connection from now on."""

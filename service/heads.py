@@ -19,10 +19,9 @@ _MAX_HEADERS: Final = 100
 """Apache's default."""
 _MAX_URL_BYTES: Final = 8 * 1024
 """RFC 9112 section 3 asks for at least 8,000."""
-_ONE_HOST: Final = "a request must have one Host header"
 
 
-def head_problem(url: bytes, version: str, headers: Headers) -> Problem | None:
+def head_problem(method: bytes, url: bytes, version: str, headers: Headers) -> Problem | None:
     """What is wrong with a head that could be parsed.
 
     Source: RFC 9112 sections 2.3 (versions), 3.2 (Host) and 6.1 (Transfer-Encoding).
@@ -30,18 +29,8 @@ def head_problem(url: bytes, version: str, headers: Headers) -> Problem | None:
     size = len(url) + sum(map(len, chain.from_iterable(headers)))
     if size > MAX_HEAD_BYTES or len(headers) > _MAX_HEADERS or len(url) > _MAX_URL_BYTES:
         return too_large(url)
-    names = [name for name, _ in headers]
-    hosts = names.count(b"host")
-    if version == "1.1":
-        if hosts != 1:
-            return Problem(MALFORMED_HTTP, _ONE_HOST)
-    elif version != "1.0":
-        return Problem(MALFORMED_HTTP, "this server speaks HTTP/1.1")
-    elif hosts > 1:
-        return Problem(MALFORMED_HTTP, _ONE_HOST)
-    if b"transfer-encoding" in names and (version == "1.0" or _encoding(headers) != b"chunked"):
-        return Problem(MALFORMED_HTTP, "the only Transfer-Encoding is chunked, and only in HTTP/1.1")
-    return None
+    fault = _fault(method, version, headers)
+    return Problem(MALFORMED_HTTP, fault) if fault is not None else None
 
 
 def too_large(url: bytes) -> Problem:
@@ -55,14 +44,30 @@ def too_large(url: bytes) -> Problem:
 
 def is_large(headers: Headers) -> bool:
     """Whether more of the body is to come than is worth reading for the connection's sake."""
-    length = next((value for name, value in headers if name == b"content-length"), None)
-    return length is None or int(length) > LARGE_BYTES
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) > LARGE_BYTES
+    return True
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
     """The same head, as its sender would have written it had he not asked for another protocol."""
     lines = b"".join(b"%b: %b\r\n" % field for field in headers if field[0] != b"upgrade")
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), lines)
+
+
+def _fault(method: bytes, version: str, headers: Headers) -> str | None:
+    if version not in ("1.1", "1.0"):
+        return "this server speaks HTTP/1.1"
+    names = [name for name, _ in headers]
+    hosts = names.count(b"host")
+    if hosts != 1 and (hosts or version == "1.1"):
+        return "a request must have one Host header"
+    if b"transfer-encoding" in names and (version == "1.0" or _encoding(headers) != b"chunked"):
+        return "the only Transfer-Encoding is chunked, and only in HTTP/1.1"
+    if method == b"CONNECT":
+        return "this server is no proxy"
+    return None
 
 
 def _encoding(headers: Headers) -> bytes:

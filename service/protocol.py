@@ -8,11 +8,11 @@ anybody can refuse it. Here
 - a prediction request is admitted, or refused with a few bytes, as soon as its headers are read; the admitted begin in
   turn (`Turnstile`);
 - what is wrong on this level is answered by a problem document like everything else, after the answers that are owed;
-- a connection that is closed while its sender may still be sending lingers: closing at once would reset it and destroy
-  the answer before it is read (RFC 9112 section 9.6).
+- a connection that is closed while its sender may still be sending lingers: closing at once would destroy the answer
+  before it is read (RFC 9112 section 9.6).
 
-What is being received and what is being answered are two things: requests may be pipelined. `_current` is the request
-whose body is arriving, `_running` the one that the app works on, `pipeline` those in between; `cycle` is the newest.
+Requests may be pipelined: `_current` is the one whose body is arriving, `_running` the one that the app works on,
+`pipeline` those in between; `cycle` is the newest.
 """
 
 import asyncio
@@ -60,6 +60,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._idle_bytes = 0  # received since the last piece of a body or end of a head
         self._last_word: Problem | None = None  # to be said after the answers that are owed
         self._deaf = False  # nothing that still arrives matters
+        self._stopping = False  # there is no time to linger any more
         self._unread = 0, 0.0
         self.awaits = "start"
         self.since = self._clock.monotonic()
@@ -92,8 +93,6 @@ class GuardedProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._ignore_upgrade(data[upgrade.args[0] :])
             except httptools.HttpParserError:
-                if self.awaits not in ("head", "body"):
-                    self.headers = []  # those of the last request
                 self._fail(Problem(MALFORMED_HTTP, "the request cannot be parsed as HTTP/1.1"))
         if self._idle_bytes > MAX_HEAD_BYTES:
             self._fail(too_large(self.url if self.awaits == "head" else b""))
@@ -123,43 +122,44 @@ class GuardedProtocol(HttpToolsProtocol):
         """All headers: refuse the request, or let it in."""
         if self._deaf:
             return
-        parser = self.parser
-        method = parser.get_method()
-        if parser.should_upgrade() and method != b"CONNECT":
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":
             return  # the parser would skip the body
         self._idle_bytes = 0
         self.awaits = "body"
-        version = parser.get_http_version()
-        problem = head_problem(self.url, version, self.headers)
-        if problem is not None or method == b"CONNECT":
-            self._fail(problem or Problem(MALFORMED_HTTP, "this server is no proxy"))
-            return
-        url = httptools.parse_url(self.url)
-        state = self.app_state.copy()
-        waits_for_another = self._running is not None
-        if len(self.pipeline) == _MAX_PIPELINED:
+        version = self.parser.get_http_version()
+        problem = head_problem(method, self.url, version, self.headers)
+        if problem is not None:
+            self._fail(problem)
+        elif len(self.pipeline) == _MAX_PIPELINED:
             self.cycle.keep_alive = False
             self._deaf = True
-            return
+        else:
+            self._admit(method, version)
+
+    def _admit(self, method: bytes, version: str) -> None:
+        url = httptools.parse_url(self.url)
+        waits_for_another = self._running is not None
+        permit = None
         if method == b"POST" and url.path in self._door.routes and not waits_for_another:
             try:
-                state[PERMIT] = self._door.admission.admit(self.headers)
+                permit = self._door.admission.admit(self.headers)
             except RequestError as error:
                 self._refuse(problem_for(error), self._door.routes[url.path])
                 return
-        self.scope = scope_of(self, method, version, url, state)
-        may_stay = version != "1.0" and parser.should_keep_alive() and not self._door.draining
+        self.scope = scope_of(self, method, version, url)
+        may_stay = version != "1.0" and self.parser.should_keep_alive() and not self._door.draining
         self.cycle = self._current = cycle_of(self, self._outlet, keep_alive=may_stay)
         if waits_for_another:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
             return
         self._running = self.cycle
-        begin = partial(self._start_asgi_task, self.cycle, self.app)
-        if PERMIT in state:
-            self._door.turnstile.enter(begin)
+        if permit is None:
+            self._start_asgi_task(self.cycle, self.app)
         else:
-            begin()
+            self.scope["state"][PERMIT] = permit
+            self._door.turnstile.enter(partial(self._start_asgi_task, self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
@@ -180,6 +180,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._current.more_body = False
             self._current.message_event.set()
             self._current = None
+        self._refused, self.headers = False, []  # nothing of it may show in what is said of the next one
         self._await("nothing" if self._running is None else "answer")
 
     def on_response_complete(self) -> None:
@@ -196,8 +197,6 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self.awaits == "answer":
             self._await("nothing")
         self.flow.resume_reading()
-
-    # The ends of a connection.
 
     def unread_s(self, now: float) -> float:
         """See `service.door.Guarded`."""
@@ -217,10 +216,6 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self._fail(Problem(RECEIPT_TIMEOUT, f"the {self.awaits} of the request did not arrive in time"))
 
-    def abandon(self) -> None:
-        """See `service.door.Guarded`."""
-        self.transport.abort()
-
     def last_call(self) -> None:
         """See `service.door.Guarded`."""
         if self._running is not None and not self.cycle.response_started:
@@ -228,6 +223,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """See uvicorn."""
+        self._stopping = True
         if self._running is None:
             self.transport.close()
         else:
@@ -282,7 +278,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._await("end")
         self.pipeline.clear()
         self.flow.resume_reading()
-        if not self.transport.is_closing():
+        if self._stopping:
+            self.transport.close()
+        elif not self.transport.is_closing():
             self.transport.write_eof()
 
     def _await(self, what: str) -> None:
@@ -293,7 +291,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """There is nothing to upgrade to: what the request is without that (RFC 9110 section 7.8), and what follows."""
         head = without_upgrade(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return head + rest
 
 

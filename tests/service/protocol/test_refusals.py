@@ -156,3 +156,11 @@ async def test_an_error_leaves_the_connection_usable(site: Any, path: str, body:
     assert (answer.status, answer.closes) == ({"/early": 404, "/raise": 500}[path], False)
     await caller.send(GET)
     assert (await caller.answer()).body == b"GET /get"
+
+
+async def test_a_bad_request_behind_a_refused_one_is_answered_too(full: Any) -> None:
+    for bad in (b"\x00", b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+        caller = await full.caller(SMALL + b"abcde" + bad)
+        assert (await caller.answer()).problem == "overloaded"
+        assert (await caller.answer()).problem == "malformed-http"
+        assert await caller.rest() == b""
