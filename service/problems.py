@@ -19,7 +19,7 @@ _TYPE_PREFIX: Final = "urn:keyscore:problem:"
 _RETRY_AFTER_S: Final = 1  # an outage or a burst is worth another try, but not at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each
 class ProblemType:
     """One row of the table.
 
@@ -145,7 +145,7 @@ def problem_for(error: Exception) -> Problem:
         # what is wrong with an answer is said in the spec's own names
         why = f": {error.cause}" if isinstance(error.cause, features_errors.StoreAnswerInvalid) else ""
         return Problem(inner.type, f"{error}{why}", {"feature": error.feature, "view": error.view})
-    found = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
+    found = TABLE.get(type(error)) or next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
     if found is INTERNAL:
         return Problem(INTERNAL, "the error was logged under this request id")
     detail = str(error) if isinstance(error, _OWN_WORDS) else found.title
