@@ -1,17 +1,20 @@
 """A run of the service: from settings to an exit code, in one process or in several."""
 
 import asyncio
-import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import uvloop
 
 from service.errors import StartError
-from service.server import bound_socket, serve
+from service.logs import configure_logging
+from service.server import bound_socket
+from service.serving import serve
 from service.settings import Platform, Settings, listen_port, read_settings
+from service.telemetry.drops import Drops
 from service.workers import supervise
 
 
@@ -21,41 +24,39 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: Command-line flags, without the program's name.
     """
-    _log_plainly()
+    logs = configure_logging()
     try:
         settings, platform = read_settings(arguments)
-        with bound_socket(settings.host, listen_port(settings, platform)) as listening:
+        with ExitStack() as stack:
+            ports = [listen_port(settings, platform), *([] if settings.admin_port is None else [settings.admin_port])]
+            sockets = [stack.enter_context(bound_socket(settings.host, port)) for port in ports]
             if settings.workers == 1:
-                return _serve(settings, platform, listening)
-            supervise(partial(_work, settings, platform), [listening], settings.workers)
+                return _work(settings, platform, sockets)
+            logs = configure_logging(settings)
+            supervise(partial(_work, settings, platform), sockets, settings.workers)
     except StartError as error:
         return _failed(error)
+    finally:
+        logs.close()
     return 0
 
 
-def _work(settings: Settings, platform: Platform, sockets: Sequence[socket.socket], *, first: bool) -> int:
-    """What one of several processes does; returns its exit code."""
-    _log_plainly()
-    try:
-        return _serve(settings, platform, *sockets, greet=first)
-    except StartError as error:
-        return _failed(error)
-
-
-def _serve(settings: Settings, platform: Platform, listening: socket.socket, *, greet: bool = True) -> int:
+def _work(settings: Settings, platform: Platform, sockets: Sequence[socket.socket], *, first: bool = True) -> int:
+    """What one process does, of one or several; returns its exit code."""
+    drops = Drops()
+    logs = configure_logging(settings, drops=drops)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, platform, listening, greet=greet))
+            runner.run(serve(settings, platform, sockets, drops, greet=first))
+    except StartError as error:
+        return _failed(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         pass  # a signal to stop while it was still starting: there was nothing to finish
+    finally:
+        logs.close()
     return 0
 
 
 def _failed(error: StartError) -> int:
     sys.stdout.write(f"keyscore cannot start: {error}\n")
     return 1
-
-
-def _log_plainly() -> None:
-    # Everything goes to stdout: Vertex AI records what comes on stderr as errors.
-    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

@@ -1,52 +1,24 @@
-"""Serving: ports, signals, the way down.
-
-The port opens after the bundle has loaded and scored its golden lines, so a platform that takes an open port for
-readiness sends nothing too early. The way down has four steps, each with a bound of its own, 9 s in all, since Cloud
-Run kills after ten:
-
-    SIGTERM ─► drain     not ready, every answer closes its connection: balancers go elsewhere   (drain_s, 2 s)
-            ─► finish    the port is closed, what is in flight is answered                       (4 s)
-            ─► flush     the last metrics, spans and log lines                                   (2 s)
-            ─► exit 0
-"""
+"""A port and what is served on it: uvicorn's server with a door, which can be drained."""
 
 import asyncio
-import gc
 import logging
-import multiprocessing
-import os
-import signal
 import socket
-import sys
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.app import create_app
-from service.banner import banner
 from service.door import Door
 from service.errors import StartError
 from service.protocol import guarded_by
-from service.responses import model_identity
-from service.settings import Platform, Settings
-from service.wiring import Service, running_service
 
 log = logging.getLogger("keyscore")
 
 _FINISH_S: Final = 4
 """Seconds that requests in flight have after the port has closed."""
-
-_LAST_RESORT_S: Final = 8.7
-"""Seconds after a signal to stop when the process ends whatever hangs; Cloud Run kills after ten."""
-
-_KEEP_ALIVE_S: Final = 620.0
-"""Seconds that a connection may idle. Google's load balancers keep theirs for 600 s: who closes first loses requests.
-Source: https://cloud.google.com/load-balancing/docs/https/request-distribution#http-keepalive-timeout"""
 
 _ACCEPTS_AT_A_TURN: Final = 16
 """New connections taken in one turn of the loop. libuv takes one for each listening descriptor, which under load is
@@ -89,6 +61,14 @@ class Server(uvicorn.Server):
         """Captures none: a signal to stop is an order for the whole process, and `serve` takes it."""
         yield
 
+    async def serve_on(self, listening: socket.socket) -> None:
+        """Serves on a bound socket until it is told to stop.
+
+        Raises:
+            OSError: Somebody else listens there.
+        """
+        await self.serve([listening, *(listening.dup() for _ in range(_ACCEPTS_AT_A_TURN - 1))])
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         await super().startup(sockets)
@@ -120,95 +100,6 @@ class Server(uvicorn.Server):
 
     def _close_port(self) -> None:
         self.should_exit = True
-
-
-async def serve(settings: Settings, platform: Platform, listening: socket.socket, *, greet: bool = True) -> None:
-    """Serves until a signal says stop.
-
-    Args:
-        settings: How to set the service up.
-        platform: Where it runs.
-        listening: The bound socket of the port.
-        greet: Whether to say on stdout what is served where.
-
-    Raises:
-        StartError: The service cannot start.
-    """
-    stop = _Stop()
-    async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(running_service(settings, platform))
-
-        async def started() -> None:
-            if greet:
-                port = listening.getsockname()[1]
-                sys.stdout.write(await _greeting(service, port))
-                sys.stdout.flush()
-
-        door = Door(
-            service.pipeline.admission,
-            service.clock,
-            service.tally,
-            paths=service.prediction_paths,
-            receive_timeout_s=settings.receive_timeout_s,
-            keep_alive_s=_KEEP_ALIVE_S,
-        )
-        server = Server(create_app(service), door, started)
-        gc.collect()
-        gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again
-        stop.orders(service, server)
-        try:
-            await server.serve([listening, *(listening.dup() for _ in range(_ACCEPTS_AT_A_TURN - 1))])
-        except OSError as error:  # two processes held the port at once, and the other one began to listen
-            raise StartError(f"cannot listen on port {listening.getsockname()[1]}: {error.strerror}") from error
-
-
-class _Stop:
-    """Takes signals to stop, from before the start to the end.
-
-    SIGTERM is a platform's: drain first. SIGINT is somebody at a keyboard: no draining. A second signal of any kind
-    ends the draining.
-    """
-
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
-        self._targets: tuple[Service, Server] | None = None
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._take, number)
-        parent = multiprocessing.parent_process()
-        if parent is not None:  # a worker does not outlive who started it
-            loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
-
-    def orders(self, service: Service, server: Server) -> None:
-        """Says who is to be stopped from now on."""
-        self._targets = (service, server)
-
-    def _orphaned(self, sentinel: int) -> None:
-        asyncio.get_running_loop().remove_reader(sentinel)
-        self._take(signal.SIGTERM)
-
-    def _take(self, number: signal.Signals) -> None:
-        _end_anyway()
-        if self._targets is None:
-            assert self._task is not None  # noqa: S101  # made within a task
-            self._task.cancel()  # still starting: there is nothing to finish
-            return
-        service, server = self._targets
-        service.ready = False
-        server.drain(service.settings.drain_s if number == signal.SIGTERM else 0.0)
-
-
-def _end_anyway() -> None:
-    """Ends the process if it has not ended by itself in time, for example because of a thread that hangs."""
-    timer = threading.Timer(_LAST_RESORT_S, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
-
-
-async def _greeting(service: Service, port: int) -> str:
-    if service.platform.managed:
-        return f"keyscore serves {' '.join(model_identity(service.bundle).values())} on port {port}\n"
-    return await banner(service, port)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

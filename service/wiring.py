@@ -142,7 +142,7 @@ async def running_service(
             stored_features(bundle.spec),
         )
         lines = self_test(bundle, assembler)
-        log.info("%d golden lines score as recorded", lines)
+        log.debug("%d golden lines score as recorded", lines)
         endpoint = otlp_endpoint(settings, platform)
         tracing = tracing_to(endpoint, bundle, clock, sources.drops)
         async with AsyncExitStack() as stack:

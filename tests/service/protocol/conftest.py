@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from features.clock import ManualClock
 from features.events import Event
+from service.access import AccessLog
 from service.admission import Admission, admitted
 from service.door import Door
 from service.errors import BodyTooLarge, Shed
@@ -22,10 +23,17 @@ from service.limits import FixedLimit
 from service.middleware import Outermost
 from service.problems import Problem, problem_for
 from service.server import Server
+from service.watching import Watching
 
 RECEIVE_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 600.0
 _NOT_YET = 3  # what finding nothing and adding four makes
+
+
+def outermost(app: Any, clock: Any, events: Any) -> Outermost:
+    """The app's usual outermost layer, which watches and logs nothing."""
+    nobody = Watching(events, None, stage_sampling=1_000_000, trace_ratio=0.0)
+    return Outermost(app, clock, events, watching=nobody, access_log=AccessLog("off"))
 
 
 @dataclass
@@ -251,7 +259,7 @@ async def build(clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Site
             async def started() -> None:
                 pass
 
-            server = Server(Outermost(app, clock, events), door, started)
+            server = Server(outermost(app, clock, events), door, started)
             callers = await stack.enter_async_context(AsyncExitStack())
             return Site(clock, door, server, 0, callers, app.gate, app.seen, app.bodies, events)
 

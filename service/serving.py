@@ -1,0 +1,150 @@
+"""Serving, from a start that is proved to an end that loses nothing.
+
+The port opens after the bundle has loaded and scored its golden lines, so a platform that takes an open port for
+readiness sends nothing too early. The way down has four steps, each with a bound of its own, since Cloud Run kills ten
+seconds after SIGTERM:
+
+    drain     not ready, every answer closes its connection: balancers go elsewhere   (`drain_s`, 2 s)
+    finish    the port is closed, what is in flight is answered                       (4 s)
+    flush     the last metrics and spans, side by side; then the last log lines       (2 s and 1 s)
+    exit 0
+"""
+
+import asyncio
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from service.app import create_admin_app, create_app
+from service.banner import banner
+from service.door import Door
+from service.errors import StartError
+from service.responses import model_identity
+from service.server import Server
+from service.settings import Platform, Settings
+from service.telemetry.drops import Drops
+from service.wiring import Service, running_service
+
+log = logging.getLogger("keyscore")
+
+_LAST_RESORT_S: Final = 8.8
+"""Seconds after a signal to stop when the process ends whatever hangs; Cloud Run kills after ten."""
+
+_KEEP_ALIVE_S: Final = 620.0
+"""Seconds that a connection may idle. Google's load balancers keep theirs for 600 s: who closes first loses requests.
+Source: https://cloud.google.com/load-balancing/docs/https/request-distribution#http-keepalive-timeout"""
+
+
+async def serve(
+    settings: Settings, platform: Platform, sockets: Sequence[socket.socket], drops: Drops, *, greet: bool = True
+) -> None:
+    """Serves until a signal says stop.
+
+    Args:
+        settings: How to set the service up.
+        platform: Where it runs.
+        sockets: The bound sockets of the port and, if there is one, of the admin port.
+        drops: Who counts telemetry that was lost.
+        greet: Whether to say what is served where.
+
+    Raises:
+        StartError: The service cannot start.
+    """
+    stop = _Stop()
+    async with running_service(settings, platform, drops=drops) as service:
+
+        async def started() -> None:
+            if greet:
+                await _greet(service, sockets[0].getsockname()[1])
+
+        async def quietly() -> None:
+            pass
+
+        servers = [Server(create_app(service), _door(service, service.prediction_paths), started)]
+        if settings.admin_port is not None:
+            servers.append(Server(create_admin_app(service), _door(service, ()), quietly))
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again
+        stop.orders(service, servers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server, listening in zip(servers, sockets, strict=True):
+                    group.create_task(server.serve_on(listening))
+        except* OSError as errors:  # two processes held a port at once, and the other one began to listen
+            raise StartError(f"cannot listen: {errors.exceptions[0]}") from errors
+    log.info("stopped")
+
+
+class _Stop:
+    """Takes signals to stop, from before the start to the end.
+
+    SIGTERM is a platform's: drain first. SIGINT is somebody at a keyboard: no draining. A second signal of any kind
+    ends the draining.
+    """
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._targets: tuple[Service, Sequence[Server]] | None = None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._take, number)
+        parent = multiprocessing.parent_process()
+        if parent is not None:  # a worker does not outlive who started it
+            loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
+
+    def orders(self, service: Service, servers: Sequence[Server]) -> None:
+        """Says who is to be stopped from now on."""
+        self._targets = (service, servers)
+
+    def _orphaned(self, sentinel: int) -> None:
+        asyncio.get_running_loop().remove_reader(sentinel)
+        self._take(signal.SIGTERM)
+
+    def _take(self, number: signal.Signals) -> None:
+        _end_anyway()
+        if self._targets is None:
+            assert self._task is not None  # noqa: S101  # made within a task
+            self._task.cancel()  # still starting: there is nothing to finish
+            return
+        service, servers = self._targets
+        service.ready = False
+        drain_s = service.settings.drain_s if number == signal.SIGTERM else 0.0
+        log.info("stopping: %d requests in flight, draining for %g s", service.pipeline.admission.in_flight, drain_s)
+        for server in servers:
+            server.drain(drain_s)
+
+
+def _end_anyway() -> None:
+    """Ends the process if it has not ended by itself in time, for example because of a thread that hangs."""
+    timer = threading.Timer(_LAST_RESORT_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def _door(service: Service, paths: Iterable[str]) -> Door:
+    return Door(
+        service.pipeline.admission,
+        service.clock,
+        service.tally,
+        paths=paths,
+        receive_timeout_s=service.settings.receive_timeout_s,
+        keep_alive_s=_KEEP_ALIVE_S,
+    )
+
+
+async def _greet(service: Service, port: int) -> None:
+    if service.platform.managed:
+        identity = model_identity(service.bundle)
+        log.info(
+            "serving %s on port %d", " ".join(identity.values()), port, extra={"fields": {**identity, "port": port}}
+        )
+    else:
+        sys.stdout.write(await banner(service, port))
+        sys.stdout.flush()
