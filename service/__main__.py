@@ -4,9 +4,10 @@ What goes wrong before the port is open is one line and exit code 1; a signal to
 code 0.
 """
 
-import signal
 import sys
 from collections.abc import Sequence
+
+from service.early_signals import stop_at_once
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,10 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _stop(number: int, frame: object) -> None:  # noqa: ARG001  # as the signal module calls it
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)  # until somebody is there to take it
+    stop_at_once()
     sys.exit(main())

@@ -1,6 +1,7 @@
 """A run of the service: from settings to an exit code, in one process or in several."""
 
 import asyncio
+import multiprocessing
 import socket
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from functools import partial
 
 import uvloop
 
+from service.early_signals import stop_at_once
 from service.errors import StartError
 from service.logs import configure_logging
 from service.server import bound_socket
@@ -43,6 +45,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _work(settings: Settings, platform: Platform, sockets: Sequence[socket.socket], *, first: bool = True) -> int:
     """What one process does, of one or several; returns its exit code."""
+    if multiprocessing.parent_process() is not None:  # a process of our own making
+        stop_at_once()
     drops = Drops()
     logs = configure_logging(settings, drops=drops)
     try:

@@ -17,9 +17,6 @@ from service.protocol import guarded_by
 
 log = logging.getLogger("keyscore")
 
-_FINISH_S: Final = 4
-"""Seconds that requests in flight have after the port has closed."""
-
 _ACCEPTS_AT_A_TURN: Final = 16
 """New connections taken in one turn of the loop. libuv takes one for each listening descriptor, which under load is
 about a hundred a second: measured with 300 connections at once, the last was answered after a second. So the
@@ -33,13 +30,16 @@ _SWEEP_TICKS: Final = 10
 class Server(uvicorn.Server):
     """uvicorn's server with a door, which says when its port is open and leaves signals to `serve`."""
 
-    def __init__(self, app: ASGIApp, door: Door, started: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, app: ASGIApp, door: Door, started: Callable[[], Awaitable[None]], *, finish_s: float = 4.0
+    ) -> None:
         """Sets uvicorn up; nothing is opened yet.
 
         Args:
             app: What to serve.
             door: What the connections share.
             started: Awaited when the port is open.
+            finish_s: Seconds that requests in flight have after the port has closed.
         """
         config = uvicorn.Config(
             app,
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             log_config=None,
-            timeout_graceful_shutdown=_FINISH_S,
+            timeout_graceful_shutdown=finish_s,  # type: ignore[arg-type]  # declared as int, used as seconds
         )
         super().__init__(config)
         self._door = door

@@ -5,7 +5,7 @@ readiness sends nothing too early. The way down has four steps, each with a boun
 seconds after SIGTERM:
 
     drain     not ready, every answer closes its connection: balancers go elsewhere   (`drain_s`, 2 s)
-    finish    the port is closed, what is in flight is answered                       (4 s)
+    finish    the port is closed, what is in flight is answered                       (what is left of 5.7 s)
     flush     the last metrics and spans, side by side; then the last log lines       (2 s and 1 s)
     exit 0
 """
@@ -34,7 +34,10 @@ from service.wiring import Service, running_service
 
 log = logging.getLogger("keyscore")
 
-_LAST_RESORT_S: Final = 8.8
+_STOP_S: Final = 5.7
+"""Seconds for draining and finishing together; finishing has at least half a second of them."""
+
+_LAST_RESORT_S: Final = 8.95
 """Seconds after a signal to stop when the process ends whatever hangs; Cloud Run kills after ten."""
 
 _KEEP_ALIVE_S: Final = 620.0
@@ -57,7 +60,6 @@ async def serve(
     Raises:
         StartError: The service cannot start.
     """
-    stop = _Stop()
     async with running_service(settings, platform, drops=drops) as service:
 
         async def started() -> None:
@@ -67,12 +69,13 @@ async def serve(
         async def quietly() -> None:
             pass
 
-        servers = [Server(create_app(service), _door(service, service.prediction_paths), started)]
+        finish_s = max(0.5, _STOP_S - settings.drain_s)
+        servers = [Server(create_app(service), _door(service, service.prediction_paths), started, finish_s=finish_s)]
         if settings.admin_port is not None:
-            servers.append(Server(create_admin_app(service), _door(service, ()), quietly))
+            servers.append(Server(create_admin_app(service), _door(service, ()), quietly, finish_s=finish_s))
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process; collections need not look at it again
-        stop.orders(service, servers)
+        _Stop(service, servers)
         try:
             async with asyncio.TaskGroup() as group:
                 for server, listening in zip(servers, sockets, strict=True):
@@ -83,15 +86,15 @@ async def serve(
 
 
 class _Stop:
-    """Takes signals to stop, from before the start to the end.
+    """Takes signals to stop, once there is something to stop; before that they end the process at once.
 
     SIGTERM is a platform's: drain first. SIGINT is somebody at a keyboard: no draining. A second signal of any kind
     ends the draining.
     """
 
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
-        self._targets: tuple[Service, Sequence[Server]] | None = None
+    def __init__(self, service: Service, servers: Sequence[Server]) -> None:
+        self._service = service
+        self._servers = servers
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._take, number)
@@ -99,25 +102,17 @@ class _Stop:
         if parent is not None:  # a worker does not outlive who started it
             loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
 
-    def orders(self, service: Service, servers: Sequence[Server]) -> None:
-        """Says who is to be stopped from now on."""
-        self._targets = (service, servers)
-
     def _orphaned(self, sentinel: int) -> None:
         asyncio.get_running_loop().remove_reader(sentinel)
         self._take(signal.SIGTERM)
 
     def _take(self, number: signal.Signals) -> None:
         _end_anyway()
-        if self._targets is None:
-            assert self._task is not None  # noqa: S101  # made within a task
-            self._task.cancel()  # still starting: there is nothing to finish
-            return
-        service, servers = self._targets
-        service.ready = False
-        drain_s = service.settings.drain_s if number == signal.SIGTERM else 0.0
-        log.info("stopping: %d requests in flight, draining for %g s", service.pipeline.admission.in_flight, drain_s)
-        for server in servers:
+        self._service.ready = False
+        drain_s = self._service.settings.drain_s if number == signal.SIGTERM else 0.0
+        in_flight = self._service.pipeline.admission.in_flight
+        log.info("stopping: %d requests in flight, draining for %g s", in_flight, drain_s)
+        for server in self._servers:
             server.drain(drain_s)
 
 

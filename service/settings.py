@@ -95,8 +95,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_500_000, ge=1)
     """Largest body; Vertex AI's shared endpoints pass on no more than 1.5 MB."""
 
-    receive_timeout_s: float = Field(default=5.0, gt=0, le=600)
-    """Seconds within which the headers of a request, and then its body, must have arrived."""
+    receive_timeout_s: float = Field(default=4.0, gt=0, le=600)
+    """Seconds from a request's first byte to its last, from a connection's beginning to its first request, and
+    without progress in sending an answer; so nobody holds a connection for 10 s without using it."""
 
     drain_s: float = Field(default=2.0, ge=0, le=5)
     """Seconds between a signal to stop and closing the port: not ready, and every answer closes its connection, so
