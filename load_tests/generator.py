@@ -13,16 +13,16 @@ import gc
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import psutil
 
 from load_tests import client
 from load_tests.arrivals import Times, poisson
 from load_tests.client import Connection
+from load_tests.cpu import CpuWatch
 from load_tests.outcome import Outcome, WrongAnswer
 
 Address = tuple[str, int]
@@ -220,7 +220,7 @@ async def run_load(
     check_every: int = 1,
     deadline_s: float = 1.0,
     limits: Limits | None = None,
-    pids: tuple[int, ...] = (),
+    pids: Sequence[int] = (),
 ) -> Outcome:
     """Offer a load and record what comes of it.
 
@@ -240,10 +240,9 @@ async def run_load(
     due = poisson(rate, seconds, seed) if times is None else times
     keep = check_every if check is not None else 0
     generator = Generator(address, due, make, limits=limits, keep=keep)
-    before = cpu_seconds(pids)
-    with _undisturbed():
+    watch = CpuWatch(pids)
+    with _undisturbed(), watch.watching():
         await generator.run()
-    spent = cpu_seconds(pids) - before
     return Outcome(
         seconds=seconds or (float(due[-1]) if due.size else 0.0),
         deadline_s=deadline_s,
@@ -253,7 +252,7 @@ async def run_load(
         status=np.array(generator.status),
         wrong=tuple(wrong_answers(generator.answers, check)) if check is not None else (),
         checked=len(generator.answers),
-        cpu_s=spent if pids else float("nan"),
+        cpu=tuple(watch.used),
     )
 
 
@@ -263,18 +262,6 @@ def wrong_answers(answers: Iterable[Answer], check: Check) -> Iterator[WrongAnsw
         reason = check(request, client.status_of(head), client.headers_of(head), body)
         if reason is not None:
             yield WrongAnswer(index, reason)
-
-
-def cpu_seconds(pids: tuple[int, ...]) -> float:
-    """CPU seconds that processes and their children have used since they began; of those that are still there."""
-    total = 0.0
-    for pid in pids:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            for one in [process, *process.children(recursive=True)]:
-                times = one.cpu_times()
-                total += times.user + times.system
-    return total
 
 
 @contextlib.contextmanager

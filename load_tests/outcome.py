@@ -1,7 +1,7 @@
 """What a run of the generator came to: one row of plain arrays per arrival, and the figures taken from them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -47,7 +47,7 @@ class Outcome:
         status: HTTP status, or a failure (see `client`).
         wrong: Answers that the check did not accept.
         checked: Answers that were checked.
-        cpu_s: CPU seconds that the service's processes used meanwhile; NaN if nobody watched.
+        cpu: When, and how many CPU seconds the service's processes had used by then; empty if nobody watched.
     """
 
     seconds: float
@@ -58,7 +58,7 @@ class Outcome:
     status: npt.NDArray[np.int16]
     wrong: tuple[WrongAnswer, ...] = ()
     checked: int = 0
-    cpu_s: float = field(default=float("nan"))
+    cpu: tuple[tuple[float, float], ...] = ()
 
     @property
     def offered(self) -> int:
@@ -128,6 +128,15 @@ class Outcome:
         """99th percentile of the send lag, in seconds."""
         return quantile(self.lag, 0.99)
 
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that the service used from the first to the last arrival; NaN if nobody watched."""
+        if not self.cpu:
+            return float("nan")
+        times, used = zip(*self.cpu, strict=True)
+        begun, ended = np.interp([0.0, self.seconds], times, used)
+        return float(ended - begun)
+
     def counts(self) -> dict[str, int]:
         """Arrivals by status or by the name of their failure."""
         found = Counter(self.status.tolist())
@@ -138,7 +147,7 @@ class Outcome:
         return quantile(self.latency[self.accepted if which is None else which], quantile_)
 
     def part(self, from_s: float, to_s: float) -> "Outcome":
-        """The arrivals due between two times, as a run of its own (CPU time is not parted)."""
+        """The arrivals due between two times, as a run of its own."""
         inside = (self.intended >= from_s) & (self.intended < to_s)
         numbers = np.flatnonzero(inside)
         places = {int(number): place for place, number in enumerate(numbers)}
@@ -150,6 +159,7 @@ class Outcome:
             latency=self.latency[inside],
             status=self.status[inside],
             wrong=tuple(WrongAnswer(places[one.index], one.reason) for one in self.wrong if one.index in places),
+            cpu=tuple((at - from_s, used) for at, used in self.cpu),
         )
 
     def histogram(self, which: Flags | None = None) -> HdrHistogram:

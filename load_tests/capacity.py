@@ -1,0 +1,143 @@
+"""Capacity: the highest rate that the service holds, found by trying; and what an answer and a refusal cost it.
+
+C is what all other bars are stated in, so that they hold on any machine.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from load_tests.outcome import Outcome
+
+P99_BAR_S: Final = 0.050
+ERROR_BAR: Final = 0.001
+"""What "held" means: p99 within 50 ms and errors under 0.1 %."""
+
+_GROWTH: Final = 1.6
+_BACK_OFF: Final = 0.95
+_CONFIRMATIONS: Final = 6
+
+Offer = Callable[[float, float], Awaitable[Outcome]]
+"""Offers a rate (per second) for a time (in seconds)."""
+
+
+class NotMeasurable(RuntimeError):
+    """No capacity could be found; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What was found.
+
+    Attributes:
+        rate: C, in requests per second.
+        confirmed: The run that held it.
+        steps: Every rate that was tried.
+    """
+
+    rate: float
+    confirmed: Outcome
+    steps: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How to look.
+
+    Attributes:
+        start: The first rate, per second; must be held.
+        ceiling: The highest rate that is tried, per second.
+        step_s: Seconds per step.
+        confirm_s: Seconds for which C must be held.
+        precision: How far apart, as a share, a rate that is held and one that is not may lie in the end.
+    """
+
+    start: float = 100.0
+    ceiling: float = 30_000.0
+    step_s: float = 5.0
+    confirm_s: float = 30.0
+    precision: float = 0.04
+
+
+def held(outcome: Outcome) -> bool:
+    """Whether a rate was held."""
+    return outcome.p(0.99) <= P99_BAR_S and outcome.error_share < ERROR_BAR
+
+
+async def find_capacity(offer: Offer, search: Search | None = None) -> Capacity:
+    """The highest rate that is held: grow until one is not, halve the gap, hold the result for long.
+
+    Raises:
+        NotMeasurable: The first rate is not held, the ceiling is, or the generator lagged twice.
+    """
+    return await _Searching(offer, search or Search()).find()
+
+
+@dataclass(slots=True)
+class _Searching:
+    """One search and the rates it has tried."""
+
+    offer: Offer
+    search: Search
+    steps: list[Outcome] = field(default_factory=list)
+
+    async def find(self) -> Capacity:
+        low, high = await self._bracket()
+        while high / low > 1 + self.search.precision:
+            middle = (low * high) ** 0.5
+            if await self._held(middle):
+                low = middle
+            else:
+                high = middle
+        return await self._confirm(low)
+
+    async def _bracket(self) -> tuple[float, float]:
+        """A rate that is held and one that is not."""
+        low, high = 0.0, self.search.start
+        while await self._held(high):
+            if high >= self.search.ceiling:
+                raise NotMeasurable(f"{high:,.0f} requests/s are held, and more are not tried")
+            low, high = high, min(high * _GROWTH, self.search.ceiling)
+        if not low:
+            raise NotMeasurable(f"not even {high:,.0f} requests/s are held: {_told(self.steps[-1])}")
+        return low, high
+
+    async def _confirm(self, rate: float) -> Capacity:
+        for _ in range(_CONFIRMATIONS):
+            if await self._held(rate, self.search.confirm_s):
+                return Capacity(rate, self.steps[-1], tuple(self.steps))
+            rate *= _BACK_OFF
+        raise NotMeasurable(f"no rate near {rate:,.0f} requests/s is held for {self.search.confirm_s:g} s")
+
+    async def _held(self, rate: float, seconds: float | None = None) -> bool:
+        """Whether a rate is held; a step in which the generator lagged is repeated once."""
+        for _ in range(2):
+            outcome = await self.offer(rate, seconds or self.search.step_s)
+            self.steps.append(outcome)
+            if outcome.void is None:
+                return held(outcome)
+        raise NotMeasurable(f"at {rate:,.0f} requests/s {outcome.void}")
+
+
+def _told(outcome: Outcome) -> str:
+    return f"p99 {outcome.p(0.99) * 1000:.0f} ms, {outcome.error_share:.1%} errors"
+
+
+def answer_cost_s(outcome: Outcome) -> float:
+    """CPU seconds per answer, of a run that had next to nothing but answers."""
+    return outcome.cpu_s / max(int(outcome.accepted.sum()), 1)
+
+
+def refusal_cost_s(outcome: Outcome, answer_s: float) -> float:
+    """CPU seconds per refusal: what is left after the answers have been paid for. NaN without refusals."""
+    refusals = int(outcome.refused.sum())
+    return (outcome.cpu_s - answer_s * int(outcome.accepted.sum())) / refusals if refusals else float("nan")
+
+
+def goodput_bound(capacity: float, k: float, rho: float) -> float:
+    """Goodput that is asked for at k times the capacity.
+
+    Of the CPU time that makes `capacity` answers, refusing the (k - 1) surplus takes the share (k - 1) rho; of what is
+    left, 0.85 must become answers.
+    """
+    return max(0.85 * capacity * (1 - (k - 1) * rho), 0.0)
