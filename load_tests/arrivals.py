@@ -5,7 +5,7 @@ same arrivals, whatever the service does meanwhile.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ Times = npt.NDArray[np.float64]
 """Seconds after the start, ascending."""
 
 
-def poisson(rate: float, seconds: float, seed: int) -> Times:
+def poisson(rate: float, seconds: float, seed: int | Sequence[int]) -> Times:
     """Arrivals at a steady mean rate.
 
     Args:
@@ -34,32 +34,15 @@ def poisson(rate: float, seconds: float, seed: int) -> Times:
     return np.ascontiguousarray(times[times < seconds])
 
 
-def varying(rate_at: Callable[[float], float], peak: float, seconds: float, seed: int) -> Times:
-    """Arrivals whose mean rate is a function of time: candidates at the peak rate, thinned.
-
-    Source: Lewis and Shedler, "Simulation of nonhomogeneous Poisson processes by thinning" (1979).
+def stages(plan: Sequence[tuple[float, float]], seed: int) -> Times:
+    """Arrivals whose mean rate changes in steps: spikes, overload between stretches of normal load.
 
     Args:
-        rate_at: Arrivals per second at a time after the start.
-        peak: A rate that `rate_at` never exceeds.
-        seconds: Length of the run.
+        plan: Rate (per second) and length (in seconds) of each stretch, in order.
         seed: The same seed gives the same arrivals.
-
-    Raises:
-        ValueError: `rate_at` exceeds the peak, so that the arrivals would be too few.
     """
-    candidates = poisson(peak, seconds, seed)
-    rates = np.array([rate_at(float(time)) for time in candidates])
-    if rates.size and rates.max() > peak * (1 + 1e-9):
-        raise ValueError("the rate exceeds its stated peak")
-    draws = np.random.default_rng([seed, 1]).random(candidates.size)
-    return np.ascontiguousarray(candidates[draws * peak < rates])
-
-
-def spikes(base: float, peak: float, *, every_s: float, length_s: float) -> Callable[[float], float]:
-    """A rate that jumps from `base` to `peak` for `length_s` at the end of each period of `every_s`."""
-
-    def rate_at(time: float) -> float:
-        return peak if time % every_s >= every_s - length_s else base
-
-    return rate_at
+    begin, found = 0.0, []
+    for number, (rate, seconds) in enumerate(plan):
+        found.append(begin + poisson(rate, seconds, [seed, number]))
+        begin += seconds
+    return np.concatenate(found)

@@ -16,6 +16,8 @@ ERROR_BAR: Final = 0.001
 _GROWTH: Final = 1.6
 _BACK_OFF: Final = 0.95
 _CONFIRMATIONS: Final = 6
+_MISSES: Final = 2
+_VOIDS: Final = 4
 
 Offer = Callable[[float, float], Awaitable[Outcome]]
 """Offers a rate (per second) for a time (in seconds)."""
@@ -68,7 +70,7 @@ async def find_capacity(offer: Offer, search: Search | None = None) -> Capacity:
     """The highest rate that is held: grow until one is not, halve the gap, hold the result for long.
 
     Raises:
-        NotMeasurable: The first rate is not held, the ceiling is, or the generator lagged twice.
+        NotMeasurable: The first rate is not held, the ceiling is, or the generator lags.
     """
     return await _Searching(offer, search or Search()).find()
 
@@ -110,13 +112,24 @@ class _Searching:
         raise NotMeasurable(f"no rate near {rate:,.0f} requests/s is held for {self.search.confirm_s:g} s")
 
     async def _held(self, rate: float, seconds: float | None = None) -> bool:
-        """Whether a rate is held; a step in which the generator lagged is repeated once."""
-        for _ in range(2):
+        """Whether a rate is held. A miss must happen twice to count: what comes once may be the machine's.
+
+        Raises:
+            NotMeasurable: The generator lagged again and again.
+        """
+        misses, voids = 0, 0
+        while misses < _MISSES and voids < _VOIDS:
             outcome = await self.offer(rate, seconds or self.search.step_s)
             self.steps.append(outcome)
-            if outcome.void is None:
-                return held(outcome)
-        raise NotMeasurable(f"at {rate:,.0f} requests/s {outcome.void}")
+            if outcome.void is not None:
+                voids += 1
+            elif held(outcome):
+                return True
+            else:
+                misses += 1
+        if voids == _VOIDS:
+            raise NotMeasurable(f"at {rate:,.0f} requests/s, {voids} times: {self.steps[-1].void}")
+        return False
 
 
 def _told(outcome: Outcome) -> str:

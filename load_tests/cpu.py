@@ -30,7 +30,7 @@ class CpuWatch:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Reads at the beginning, at the end and in between."""
-        self._begun = time.perf_counter()
+        self._begun = time.monotonic()
         if not self._processes:
             yield
             return
@@ -48,7 +48,7 @@ class CpuWatch:
             self._read()
 
     def _read(self) -> None:
-        self.used.append((time.perf_counter() - self._begun, sum(map(_used, self._processes))))
+        self.used.append((time.monotonic() - self._begun, sum(map(_used, self._processes))))
 
 
 def _family(pid: int) -> list[psutil.Process]:
