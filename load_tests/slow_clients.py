@@ -36,7 +36,9 @@ class Held:
     answer: bytes = b""
 
 
-async def hold(address: tuple[str, int], connections: int, patience_s: float, every_s: float = EVERY_S) -> list[Held]:
+async def hold(
+    address: tuple[str, int], connections: int, patience_s: float, *, every_s: float = EVERY_S, ramp_s: float = 0.0
+) -> list[Held]:
     """What became of each of many slow connections.
 
     Args:
@@ -44,9 +46,14 @@ async def hold(address: tuple[str, int], connections: int, patience_s: float, ev
         connections: How many, half of them slow with headers, half with a body.
         patience_s: Seconds after which a connection that is still open is given up.
         every_s: Seconds from byte to byte.
+        ramp_s: Seconds over which they come.
     """
-    parts = ["headers" if number % 2 else "body" for number in range(connections)]
-    return list(await asyncio.gather(*(_hold_one(address, part, patience_s, every_s) for part in parts)))
+
+    async def one(number: int) -> Held:
+        await asyncio.sleep(ramp_s * number / connections)
+        return await _hold_one(address, "headers" if number % 2 else "body", patience_s, every_s)
+
+    return list(await asyncio.gather(*map(one, range(connections))))
 
 
 async def _hold_one(address: tuple[str, int], part: str, patience_s: float, every_s: float) -> Held:
