@@ -4,6 +4,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from service.admission import admitted
 from service.health import JSON
 from service.metadata import describe_bundle
 from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_for
@@ -43,9 +44,10 @@ async def answer_error(request: Request, error: Exception) -> Response:
 
 async def _answer(request: Request, *, detailed: bool) -> Response:
     service: Service = request.app.state.service
-    with service.pipeline.admission.admit() as permit:
-        body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
-        answer = await service.pipeline.answer(body, permit, detailed=detailed)
+    permit = admitted(request.scope, service.pipeline.admission)
+    permit.begin()
+    body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
+    answer = await service.pipeline.answer(body, permit, detailed=detailed)
     return Response(answer.body, headers=answer.headers(), media_type="application/json")
 
 

@@ -2,7 +2,8 @@
 
     start    ──► StartError            the operator is at fault: settings, bundle or store
     load     ──► TableError            a file with rows for the store, or a value in it
-    admit    ──► Shed                  too much is in flight
+    admit    ──► TimeoutInvalid        the header with the request's budget
+             ──► Shed                  too much is in flight
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
              ──► RequestInvalid        JSON, but not a request
@@ -35,6 +36,10 @@ class RequestError(ServiceError):
 
 class MediaTypeUnsupported(RequestError):
     """The body is not declared as plain JSON."""
+
+
+class TimeoutInvalid(RequestError):
+    """The header X-Request-Timeout-Ms is not a positive number of milliseconds."""
 
 
 class BodyTooLarge(RequestError):
@@ -84,4 +89,4 @@ class DegradedRefused(RequestError):
 
 
 class Shed(RequestError):
-    """Too many requests are in flight; this one was refused at once."""
+    """Too many requests are in flight, or they wait for too long; this one was refused at once."""

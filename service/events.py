@@ -40,7 +40,15 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestShed(Event):
-    """A request was refused at admission."""
+    """A request was refused at admission.
+
+    Attributes:
+        partition: `interactive` or `large`.
+        reason: `limit`, because all places were taken; `deadline`, because its budget is shorter than the wait.
+    """
+
+    partition: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +79,14 @@ class RequestEnded(Event):
     route: str
     status: int
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLagged(Event):
+    """A tick of the event loop came later than it should.
+
+    Attributes:
+        lag_s: How much later; 0 when the loop was free.
+    """
+
+    lag_s: float

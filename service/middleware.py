@@ -5,8 +5,6 @@ the next request on it fails. So errors end here.
 """
 
 import logging
-import re
-import secrets
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -14,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.clock import Clock
 from features.events import Observer
+from service.admission import PERMIT
 from service.events import RequestEnded
 from service.problems import INTERNAL, Problem
+from service.request_ids import HEADER, request_id_of
 
-_HEADER: Final = b"x-request-id"
-_ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _CLIENT_CLOSED: Final = 499  # nginx's number for a client that went away before its answer
 
 log = logging.getLogger("keyscore")
@@ -45,15 +43,16 @@ class Outermost:
             await self._app(scope, receive, send)
             return
         began = self._clock.monotonic()
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id  # `request.state.request_id` for handlers
+        request_id = request_id_of(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id  # `request.state.request_id` for handlers
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
             await send(message)
 
         try:
@@ -66,16 +65,11 @@ class Outermost:
                 raise
             await _send_internal_error(send_with_id, request_id)
         finally:
+            permit = state.get(PERMIT)
+            if permit is not None:
+                permit.leave()
             took_s = self._clock.monotonic() - began
             self._observer.observe(RequestEnded(_route(scope), status or _CLIENT_CLOSED, took_s))
-
-
-def _request_id(scope: Scope) -> str:
-    """The caller's, if it is harmless, or a new one."""
-    for name, value in scope["headers"]:
-        if name == _HEADER and _ACCEPTABLE.fullmatch(value):
-            return str(value, "ascii")
-    return secrets.token_hex(8)
 
 
 def _route(scope: Scope) -> str:

@@ -109,7 +109,7 @@ class Pipeline:
         request = self.parse(body, permit.watch)
         deadline = permit.deadline
         if request.parameters.timeout_ms is not None:
-            deadline = deadline.sooner(permit.arrived + request.parameters.timeout_ms / 1000)
+            deadline = Deadline(min(permit.latest, permit.arrived + request.parameters.timeout_ms / 1000), self._clock)
         prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)

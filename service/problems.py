@@ -86,12 +86,20 @@ NOT_READY: Final = ProblemType("not-ready", 503, "The service is not ready", ret
 NOT_FOUND: Final = ProblemType("no-such-path", 404, "There is nothing at this path")
 METHOD_NOT_ALLOWED: Final = ProblemType("method-not-allowed", 405, "This path does not take this method")
 
+MALFORMED_HTTP: Final = ProblemType("malformed-http", 400, "This is not HTTP as it should be", close=True)
+RECEIPT_TIMEOUT: Final = ProblemType("receipt-timeout", 408, "The request took too long to arrive", close=True)
+URL_TOO_LONG: Final = ProblemType("url-too-long", 414, "The URL is too long", close=True)
+HEADERS_TOO_LARGE: Final = ProblemType("headers-too-large", 431, "The headers are too large or too many", close=True)
+
 TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
     {
         errors.BodyMalformed: ProblemType("malformed-body", 400, "The body is not JSON"),
         errors.BodyTooSlow: ProblemType("body-too-slow", 408, "The body took too long to arrive", close=True),
         errors.BodyTooLarge: ProblemType("body-too-large", 413, "The body is too large", close=True),
         errors.MediaTypeUnsupported: ProblemType("unsupported-media-type", 415, "The body is not declared as JSON"),
+        errors.TimeoutInvalid: ProblemType(
+            "invalid-timeout", 400, "The header X-Request-Timeout-Ms cannot be understood"
+        ),
         errors.RequestInvalid: ProblemType("invalid-request", 422, "The body is not a prediction request"),
         errors.InstanceInvalid: ProblemType("invalid-instance", 422, "An instance cannot be understood"),
         errors.DegradedRefused: ProblemType(

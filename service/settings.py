@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     features_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the deadline that reading features may use; the rest is for scoring and answering."""
 
-    max_in_flight: int = Field(default=256, ge=1)
+    max_in_flight: int = Field(default=1_000, ge=1)
     """Most interactive requests under way at once; what measured latency allows is less under overload."""
 
     max_large_in_flight: int = Field(default=4, ge=1)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from features.assembly import Assembler
 from features.clock import Clock, SystemClock
 from features.errors import SpecError, StoreError
+from features.events import Observer
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
-from service.admission import Admission, FixedLimit
+from service.admission import Admission
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
 from service.errors import StartError
 from service.golden import self_test
+from service.limits import FixedLimit, GradientLimit, Limit
 from service.pipeline import Pipeline
 from service.settings import Platform, Settings, bundle_uri
 from service.stores import embedded_store, vertex_store
@@ -48,6 +50,12 @@ class Service:
     clock: Clock
     tally: Tally
     ready: bool = False
+
+    @property
+    def prediction_paths(self) -> frozenset[str]:
+        """The paths that answer predictions."""
+        alias = self.platform.predict_route
+        return frozenset({"/predict", "/predict/detailed", *([alias] if alias else ())})
 
 
 @asynccontextmanager
@@ -89,7 +97,7 @@ async def running_service(
             max_rows=settings.cache_rows,
             read_timeout_s=settings.deadline_s * settings.features_share,
         )
-        admission = Admission(FixedLimit(settings.max_in_flight), settings.deadline_s, clock, tally)
+        admission = admission_of(settings, clock, tally)
         pipeline = Pipeline(
             bundle,
             assembler,
@@ -114,6 +122,22 @@ async def running_service(
     finally:
         if store is not None:
             await store.aclose()
+
+
+def admission_of(settings: Settings, clock: Clock, observer: Observer) -> Admission:
+    """What decides who comes in."""
+
+    def limit(ceiling: int) -> Limit:
+        return GradientLimit(ceiling, clock.monotonic()) if settings.adaptive_limit else FixedLimit(ceiling)
+
+    return Admission(
+        limit(settings.max_in_flight),
+        limit(settings.max_large_in_flight),
+        deadline_s=settings.deadline_s,
+        max_deadline_s=max(settings.deadline_s, settings.max_deadline_s),
+        clock=clock,
+        observer=observer,
+    )
 
 
 async def load(settings: Settings, platform: Platform, store: OnlineStore | None) -> Bundle:

@@ -118,7 +118,7 @@ async def test_a_feature_whose_policy_is_a_default_is_substituted_and_flagged(
     assert "x-keyscore-defaulted" not in answer.headers
 
 
-@pytest.mark.parametrize("allowed", [({}, 0.8), ({"timeout_ms": 100}, 0.08), ({"timeout_ms": 50_000}, 0.8)], ids=str)
+@pytest.mark.parametrize("allowed", [({}, 0.8), ({"timeout_ms": 100}, 0.08)], ids=str)
 async def test_a_store_that_hangs_is_504_at_the_features_share_of_the_deadline(
     serve: Serve, shop: Callable[..., Path], goods: MemoryStore, until: Until, allowed: Allowed
 ) -> None:
@@ -136,6 +136,20 @@ async def test_a_store_that_hangs_is_504_at_the_features_share_of_the_deadline(
     answer = await asked
     assert answer.status_code == 504
     assert answer.json()["type"].endswith("deadline-exceeded")
+
+
+async def test_a_longer_budget_does_not_make_a_read_that_hangs_take_longer(
+    serve: Serve, shop: Callable[..., Path], goods: MemoryStore, until: Until
+) -> None:
+    clock = ManualClock()
+    client = await serve(shop(), goods, clock=clock)
+    goods.hold()
+    asked = asyncio.create_task(post(client, timeout_ms=50_000))
+    await until(lambda: goods.under_way == 3)
+    clock.advance(0.801)
+    answer = await asked
+    assert answer.status_code == 504
+    assert answer.json()["type"].endswith("features-timeout")
 
 
 async def test_a_store_that_hangs_is_outlived_by_a_stale_row(

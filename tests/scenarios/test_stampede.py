@@ -26,7 +26,7 @@ async def flood(client: httpx.AsyncClient, instances: Sequence[Any]) -> list[Any
 async def test_a_thousand_requests_for_one_cold_key_make_one_read(
     over_grpc: OverGrpc, demo_emulator: Emulator, demo_instances: Sequence[Any], clock: ManualClock
 ) -> None:
-    client = await over_grpc(clock, max_in_flight=1_000)
+    client = await over_grpc(clock, max_in_flight=1_000, adaptive_limit=False)
     demo_emulator.set_faults([{"kind": "latency", "ms": 50}])
     scores = await flood(client, [demo_instances[0]] * 1_000)
     assert scores == [scores[0]] * 1_000
@@ -38,7 +38,9 @@ async def test_a_thousand_requests_for_one_cold_key_make_one_read(
 async def test_ten_thousand_requests_for_a_hundred_cold_keys_read_each_key_once(
     over_grpc: OverGrpc, demo_emulator: Emulator, demo_instances: Sequence[Any], clock: ManualClock
 ) -> None:
-    client = await over_grpc(clock, max_in_flight=10_000)  # a clock that stands: on a slow machine no row gets stale
+    client = await over_grpc(
+        clock, max_in_flight=10_000, adaptive_limit=False
+    )  # a clock that stands: on a slow machine no row gets stale
     wanted = demo_instances[:100]
     await flood(client, wanted * 100)
     for view, key in zip(VIEWS, ("customer_id", "customer_id", "merchant_id"), strict=True):

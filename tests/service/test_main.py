@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.__main__ import _bound_socket, main
+from service.__main__ import main
 from service.errors import StartError
+from service.server import bound_socket
 from service.settings import Settings
 
 
@@ -72,15 +73,15 @@ def test_a_taken_port_is_one_line(said: Callable[[], str], small_demo: Any) -> N
 
 def test_an_address_that_is_not_ours_is_named() -> None:
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1:0"):
-        _bound_socket("192.0.2.1", 0)
+        bound_socket("192.0.2.1", 0)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 def test_an_ipv6_address_gets_a_socket_of_its_kind() -> None:
-    with _bound_socket("::1", 0) as bound:
+    with bound_socket("::1", 0) as bound:
         assert bound.family is socket.AF_INET6
 
 
 def test_until_the_service_is_ready_nobody_is_let_in() -> None:
-    with _bound_socket("127.0.0.1", 0) as bound, socket.socket() as client:
+    with bound_socket("127.0.0.1", 0) as bound, socket.socket() as client:
         assert client.connect_ex(bound.getsockname()) != 0

@@ -28,7 +28,7 @@ EVENTS: list[Event] = [
     ReadRefused("account", "throttle"),
     RowsScored(3),
     ValuesSubstituted(degraded=2, defaulted=1),
-    RequestShed(),
+    RequestShed("interactive", "limit"),
     SomethingNew(),
 ]
 
