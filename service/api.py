@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from service.admission import admitted
 from service.health import JSON
 from service.metadata import describe_bundle
-from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_for
+from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, ONE_OF_MANY, Problem, problem_for
 from service.receiving import receive_body
 from service.telemetry import METRICS_MEDIA_TYPE
 from service.wiring import Service
@@ -32,6 +32,10 @@ async def metadata(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Counters and histograms in Prometheus' text format."""
     service: Service = request.app.state.service
+    if service.settings.workers > 1:
+        count = service.settings.workers
+        problem = Problem(ONE_OF_MANY, f"a scrape reaches one of {count} workers; push with KEYSCORE_OTLP_ENDPOINT")
+        return Response(problem.body(request.state.request_id), problem.type.status, problem.headers())
     return Response(service.metrics.text(), media_type=METRICS_MEDIA_TYPE)
 
 

@@ -86,6 +86,7 @@ NOT_READY: Final = ProblemType("not-ready", 503, "The service is not ready", ret
 NOT_FOUND: Final = ProblemType("no-such-path", 404, "There is nothing at this path")
 METHOD_NOT_ALLOWED: Final = ProblemType("method-not-allowed", 405, "This path does not take this method")
 
+ONE_OF_MANY: Final = ProblemType("one-of-many", 404, "One process cannot speak for all of them")
 MALFORMED_HTTP: Final = ProblemType("malformed-http", 400, "This is not HTTP as it should be", close=True)
 RECEIPT_TIMEOUT: Final = ProblemType("receipt-timeout", 408, "The request took too long to arrive", close=True)
 URL_TOO_LONG: Final = ProblemType("url-too-long", 414, "The URL is too long", close=True)

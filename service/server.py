@@ -12,6 +12,7 @@ Run kills after ten:
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import signal
 import socket
@@ -160,10 +161,17 @@ class _Stop:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._take, number)
+        parent = multiprocessing.parent_process()
+        if parent is not None:  # a worker does not outlive who started it
+            loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
 
     def orders(self, service: Service, server: Server) -> None:
         """Says who is to be stopped from now on."""
         self._targets = (service, server)
+
+    def _orphaned(self, sentinel: int) -> None:
+        asyncio.get_running_loop().remove_reader(sentinel)
+        self._take(signal.SIGTERM)
 
     def _take(self, number: signal.Signals) -> None:
         _end_anyway()

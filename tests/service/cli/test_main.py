@@ -102,7 +102,7 @@ def test_light_commands_do_not_wait_for_heavy_imports(words: list[str]) -> None:
 
 
 def test_the_server_carries_nothing_of_the_command_line() -> None:
-    server = "import service.__main__, service.app, service.wiring"
+    server = "import service.running, service.app, service.wiring"
     # pyarrow is not asked for here: pandas, which CatBoost imports, takes it along when it is installed
     assert imported(server, "typer", "rich", "service.tables", "service.loading", "service.cli") == set()
 
