@@ -60,7 +60,7 @@ class Route:
         """Offer requests of this route when they are due."""
         return await run_load(
             bench.address,
-            lambda number: bench.request(self.kind, number),
+            bench.maker(self.kind, times.size),
             times=times,
             seconds=seconds,
             check=bench.oracle.check,

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -77,7 +77,7 @@ class Results:
         self.rates.setdefault(route, []).extend(RatePoint.of(outcome) for outcome in capacity.steps)
 
 
-Run = Callable[[Options], Awaitable[Results]]
+Run = Callable[[Options], Coroutine[None, None, Results]]
 
 
 @dataclass(frozen=True, slots=True)
