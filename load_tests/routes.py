@@ -95,7 +95,7 @@ async def measure_capacity(route: Route, options: Options) -> Capacity:
     Raises:
         NotMeasurable: There is none.
     """
-    search = Search(step_s=options.seconds(5, 1.5), confirm_s=options.seconds(30, 4))
+    search = Search(step_s=1, confirm_s=3, precision=0.25) if options.short else Search()
     async with route.bench(options.seed) as bench:
         await route.prepare(bench)
 
