@@ -46,7 +46,7 @@ def valid_is_accepted(ctx: CheckContext, response: Response, case: schemathesis.
 
 
 @schemathesis.hook
-def before_call(context: Any, case: schemathesis.Case, kwargs: Any) -> None:  # noqa: ARG001  # the hook's signature
+def before_call(context: Any, case: schemathesis.Case[Any], kwargs: Any) -> None:  # noqa: ARG001  # the hook's signature
     """Every other valid request asks about entities that exist."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return

@@ -4,12 +4,13 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import psutil
 
 from load_tests.bench import Bench
-from load_tests.generator import run_load
+from load_tests.generator import Address, run_load
 from load_tests.objectives import at_most, none_of
 from load_tests.profiles.base import Options, Profile, Results, say
 from load_tests.sizing import rate_at
@@ -22,6 +23,7 @@ _KIND: Final = "simple_warm"
 _SHARE: Final = 0.4
 _KILLS: Final = 5
 _APART_S: Final = 8.0
+_PROBES: Final = 8
 
 
 async def run(options: Options) -> Results:
@@ -62,9 +64,9 @@ async def _kill_one(bench: Bench, after_s: float) -> float:
     began = time.monotonic()
     while time.monotonic() < began + 60 and bench.services[0].alive:
         new = [pid for pid in _workers(bench) if pid not in before]
-        if any(_serves(pid, bench.address[1]) for pid in new):
+        if new and await _any_serves(new, bench.address):
             return time.monotonic() - began
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
     return 60.0
 
 
@@ -83,13 +85,25 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _serves(pid: int, port: int) -> bool:
-    """Whether the process has taken a connection on the port."""
+async def _any_serves(pids: Sequence[int], address: Address) -> bool:
+    """Whether one of a few new connections was taken by one of these processes."""
+    opened = await asyncio.gather(*(asyncio.open_connection(*address) for _ in range(_PROBES)), return_exceptions=True)
+    writers = [one[1] for one in opened if not isinstance(one, BaseException)]
     try:
-        connections = psutil.Process(pid).net_connections("tcp")
+        await asyncio.sleep(0.01)  # whoever is idle takes them
+        mine = {writer.get_extra_info("sockname")[1] for writer in writers}
+        return any(port in mine for pid in pids for port in _taken(pid))
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+def _taken(pid: int) -> list[int]:
+    """The ports at the other end of a process's connections."""
+    try:
+        return [one.raddr[1] for one in psutil.Process(pid).net_connections("tcp") if one.raddr]
     except psutil.Error:
-        return False
-    return any(one.status == psutil.CONN_ESTABLISHED and one.laddr[1] == port for one in connections)
+        return []
 
 
 PROFILE: Final = Profile(
