@@ -71,6 +71,11 @@ class Catalogue:
     identity: Mapping[str, str]
     deadline_s: float
 
+    @property
+    def substitutes_errors(self) -> bool:
+        """Whether a feature is put in place of one that could not be read."""
+        return any(feature.absent is not None and feature.absent["ERROR"] != "fail" for feature in self.features)
+
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> "Catalogue":
         """The catalogue that this document describes."""

@@ -33,12 +33,16 @@ class Scores:
 
     def of(self, values: Mapping[str, Any]) -> list[float]:
         """The scores of one entity, by feature name to value; None is missing."""
-        numbers = np.array([[_number(values[name]) for name in self._numbers]], dtype=np.float32)
+        return self.of_many([values])[0]
+
+    def of_many(self, values: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+        """The scores of several entities; at least one."""
+        numbers = np.array([[_number(one[name]) for name in self._numbers] for one in values], dtype=np.float32)
         if not self._categories:
-            return self.of_matrix(numbers)[0]
-        words = np.array([[_word(values[name]) for name in self._categories]], dtype=object)
+            return self.of_matrix(numbers)
+        words = np.array([[_word(one[name]) for name in self._categories] for one in values], dtype=object)
         data = catboost.FeaturesData(numbers, words, self._numbers, self._categories)
-        return self._predict(catboost.Pool(data)).tolist()[0]  # type: ignore[no-any-return]
+        return self._predict(catboost.Pool(data)).tolist()  # type: ignore[no-any-return]
 
     def of_matrix(self, numbers: NDArray[np.floating[Any]]) -> list[list[float]]:
         """The scores of many entities of a model without categories, `(n_rows, n_features)` in the model's order."""

@@ -1,6 +1,6 @@
 """The embedded store's file, seen from outside: what it holds, and how to change a value behind everybody's back.
 
-The layout is public: a sqlite database with a table `rows(view, key, row)`, where `row` is JSON,
+The layout is public: a sqlite database with tables `views(name, …)` and `rows(view, key, row)`, where `row` is JSON,
 `{"values": {column: value}, "event_time": s}`.
 """
 
@@ -15,11 +15,10 @@ import orjson
 Row = Mapping[str, Any]
 
 
-def read_row(path: Path, view: str, key: str) -> Row | None:
-    """An entity's values in one view; None if it has no row."""
+def view_names(path: Path) -> list[str]:
+    """The views that the file holds rows of."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        found = connection.execute("SELECT row FROM rows WHERE view = ? AND key = ?", (view, key)).fetchone()
-    return None if found is None else dict(orjson.loads(found[0])["values"])
+        return [name for (name,) in connection.execute("SELECT name FROM views ORDER BY name")]
 
 
 def read_rows(path: Path, view: str) -> dict[str, Row]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from load_tests.bundles import PLAIN_COLUMNS, PLAIN_VIEW, Served, plain_key, plain_values
-from load_tests.stored_rows import Row, read_row, write_row
+from load_tests.stored_rows import Row, read_rows, view_names, write_row
 
 FindRow = Callable[[str, str], Row | None]
 """View and key to the entity's values; None if it has none."""
@@ -105,13 +105,6 @@ def plain_row(number: int) -> Row:
 
 
 def stored_rows(store: Path) -> FindRow:
-    """Rows of a store's file, each read once, before anything is changed."""
-    known: dict[tuple[str, str], Any] = {}
-
-    def find(view: str, key: str) -> Row | None:
-        if (view, key) not in known:
-            known[view, key] = read_row(store, view, key)
-        found: Row | None = known[view, key]
-        return found
-
-    return find
+    """Rows of a store's file as they are now; read once."""
+    known = {view: read_rows(store, view) for view in view_names(store)}
+    return lambda view, key: known[view].get(key)
