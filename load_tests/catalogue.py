@@ -23,6 +23,10 @@ class View:
     unflagged_s: float
     error_s: float
 
+    def served_s(self, *, stale: bool) -> float:
+        """How old, in seconds, a row may be that is served; `stale` with a flag that says so."""
+        return self.error_s if stale else self.unflagged_s
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:

@@ -24,7 +24,7 @@ WEB_PORT: Final = 8089
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(prog="python -m load_tests.locusting", description=__doc__, allow_abbrev=False)
-    found.add_argument("--host", default=os.environ.get("HOST"), help="base URL of a service that runs already")
+    found.add_argument("--host", help="base URL of a service that runs already")
     found.add_argument("--headless", action="store_true", help="no web page; run, report, end")
     found.add_argument("--users", type=int, default=40, help="how many at once (default: %(default)s)")
     found.add_argument("--run-time", default="60s", help="how long, headless (default: %(default)s)")

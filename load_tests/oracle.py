@@ -166,9 +166,7 @@ class Oracle:
         case = Case.of(self.catalogue, instance)
         names = tuple(self.catalogue.views)
         found = [
-            self.truth.during(
-                name, case.key_of[name], span.sent - (view.error_s if stale else view.unflagged_s), span.answered
-            )
+            self.truth.during(name, case.key_of[name], span.sent - view.served_s(stale=stale), span.answered)
             for name, view in self.catalogue.views.items()
         ]
         for rows in product(*found):
