@@ -56,39 +56,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(seed=seed, short=chosen.short, control=chosen.control)
     say(f"{profile.name}: {profile.summary}\nseed {seed}{_broken(profile, options)}")
     begun = time.monotonic()
-    results = _run(profile, options, noisy=chosen.noisy)
-    for objective in results.objectives:
-        sys.stdout.write(json_line(profile.name, seed, objective) + "\n")
-    sys.stdout.flush()
-    chosen.report.parent.mkdir(parents=True, exist_ok=True)
-    chosen.report.write_text(report.page(profile, options, results, time.monotonic() - begun), encoding="utf-8")
-    _tell(results, chosen.report, time.monotonic() - begun)
-    if options.control:
-        return control_exit_code(results.objectives)
-    return EXIT_CODES[overall(results.objectives)]
+    noise = too_noisy()
+    if noise and not chosen.noisy:
+        results = Results([impossible("a quiet machine", noise)])
+    else:
+        results = results_of(profile, options)
+        results.facts["machine"] = noise or "quiet"
+    tell(profile, options, results, chosen.report, time.monotonic() - begun)
+    return control_exit_code(results.objectives) if options.control else EXIT_CODES[overall(results.objectives)]
 
 
-def _run(profile: Profile, options: Options, *, noisy: bool) -> Results:
-    """The profile's results; void on a noisy machine, or where no capacity can be found."""
+def results_of(profile: Profile, options: Options) -> Results:
+    """What the profile finds; void where no capacity can be found."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        noise = too_noisy()
-        if noise and not noisy:
-            return Results([impossible("a quiet machine", noise)])
         try:
-            results = runner.run(profile.run(options))
+            return runner.run(profile.run(options))
         except NotMeasurable as error:
             return Results([impossible("a capacity to judge by", str(error))])
-    if noise:
-        results.facts["machine"] = noise
-    return results
 
 
-def _broken(profile: Profile, options: Options) -> str:
-    return f"\nnegative control, a miss is expected: {profile.control}" if options.control else ""
-
-
-def _tell(results: Results, page: Path, elapsed_s: float) -> None:
-    """A table for people, beside the lines for programs."""
+def tell(profile: Profile, options: Options, results: Results, page: Path, elapsed_s: float) -> None:
+    """Lines for programs on standard output, a table for people on standard error, a page for both."""
+    for objective in results.objectives:
+        sys.stdout.write(json_line(profile.name, options.seed, objective) + "\n")
+    sys.stdout.flush()
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(report.page(profile, options, results, elapsed_s), encoding="utf-8")
     for name, fact in results.facts.items():
         say(f"  {name}: {fact}")
     for objective in results.objectives:
@@ -96,6 +89,10 @@ def _tell(results: Results, page: Path, elapsed_s: float) -> None:
     found = overall(results.objectives)
     missed = sum(judge(objective) is Verdict.FAIL for objective in results.objectives)
     say(f"{found.value}: {missed} of {len(results.objectives)} objectives missed, in {elapsed_s:.0f} s; see {page}")
+
+
+def _broken(profile: Profile, options: Options) -> str:
+    return f"\nnegative control, a miss is expected: {profile.control}" if options.control else ""
 
 
 def _profile_list() -> str:

@@ -86,7 +86,8 @@ async def _overload(route: Route, bench: Bench, capacity: float, k: float, optio
 
 def _judge(route: Route, capacity: Capacity, runs: list[Overloaded], results: Results) -> None:
     answer_s = answer_cost_s(capacity.confirmed)
-    rho = refusal_cost_s(runs[-1].over, answer_s) / answer_s
+    # Under overload answers may cost less than at C, so that nothing seems left for refusals: then they were free.
+    rho = max(refusal_cost_s(runs[-1].over, answer_s) / answer_s, 0.0)
     results.facts[f"cost of an answer ({route.name})"] = f"{answer_s * 1e6:,.0f} us of CPU"
     results.facts[f"cost of a refusal ({route.name})"] = f"{rho * answer_s * 1e6:,.0f} us of CPU"
     results.objectives.append(
@@ -96,10 +97,11 @@ def _judge(route: Route, capacity: Capacity, runs: list[Overloaded], results: Re
         bound = goodput_bound(capacity.rate, one.k, rho)
         results.runs[f"{route.name}, {one.k:g} C between 0.5 C"] = one.whole
         results.rates[route.name].append(RatePoint.of(one.over, bound))
-        results.objectives += _objectives(f"{route.name}, {one.k:g} C", one, bound)
+        results.objectives += objectives(f"{route.name}, {one.k:g} C", one, bound)
 
 
-def _objectives(name: str, one: Overloaded, bound: float) -> Iterator[Objective]:
+def objectives(name: str, one: Overloaded, bound: float) -> Iterator[Objective]:
+    """What one run at k C must come to."""
     over, before, after = one.over, one.before, one.after
     yield at_least(f"{name}: goodput", over.goodput, bound, "/s", runs=[over])
     yield at_most(f"{name}: accepted p99", over.p(0.99) * 1000, DEADLINE_S * 1000, "ms", runs=[over])
