@@ -48,11 +48,13 @@ class Partition:
         name: `interactive` or `large`.
         limiter: How many of them may be in flight.
         in_flight: How many are.
+        shed: How many have been refused.
     """
 
     name: str
     limiter: Limit
     in_flight: int = 0
+    shed: int = 0
 
     @property
     def limit(self) -> int:
@@ -186,13 +188,16 @@ class Admission:
         now = self._clock.monotonic()
         if partition.in_flight >= partition.limiter.in_flight:
             partition.limiter.refused(now)
-            self._observer.observe(RequestShed(partition.name, "limit"))
-            raise Shed(_NO_ROOM)
+            raise self._shed(partition, "limit", _NO_ROOM)
         if self.interactive.limiter.pressure(now) * WAIT_WANTED_S > budget_s:
-            self._observer.observe(RequestShed(partition.name, "deadline"))
-            raise Shed(_TOO_LATE)
+            raise self._shed(partition, "deadline", _TOO_LATE)
         partition.in_flight += 1
         return Permit(self, partition, now, Deadline(now + budget_s, self._clock), now + most_s)
+
+    def _shed(self, partition: Partition, reason: str, message: str) -> Shed:
+        partition.shed += 1
+        self._observer.observe(RequestShed(partition.name, reason))
+        return Shed(message)
 
     def turn(self, permit: Permit, partition: Partition | None) -> float:
         """Learns from a request whose turn has come how long it waited; returns the moment."""
