@@ -115,6 +115,7 @@ class Bench:
             ProcessFailed: Something did not start.
         """
         async with AsyncExitStack() as stack:
+            stack.enter_context(processes.ended_in_order())
             stack.enter_context(pinned(processes.LOAD_CORE))
             served = bundle if isinstance(bundle, Served) else _served(bundle, entities)
             if private_rows:

@@ -4,6 +4,7 @@ The plain bundle is one view of 30 floats under one key, with 500 trees of depth
 of its number, so whoever knows the number knows what the right score is, for a million entities and without a file.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def copied(served: Served, folder: Path) -> Served:
 
 
 def _write_bundle(bundle: Path, ttl: str, trees: int) -> None:
-    building = bundle.with_name(f".{bundle.name}.building")
+    building = bundle.with_name(f".{bundle.name}.{os.getpid()}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     values = plain_values(np.arange(_TRAINING_ROWS))
@@ -132,11 +133,14 @@ def _write_bundle(bundle: Path, ttl: str, trees: int) -> None:
     model.save_model(str(building / "model.cbm"))
     features = "".join(f"  - {{name: {name}, from: plain.{name}}}\n" for name in PLAIN_COLUMNS)
     (building / "serving.yaml").write_text(_SERVING.replace("$ttl", ttl) + features, encoding="utf-8")
-    building.rename(bundle)
+    try:
+        building.rename(bundle)
+    except OSError:  # another run was faster, and made the same
+        shutil.rmtree(building)
 
 
 def _fill(store: Path, entities: int) -> None:
-    building = store.with_name(f".{store.name}.building")
+    building = store.with_name(f".{store.name}.{os.getpid()}.building")
     table = building.with_suffix(".parquet")
     for stale in (building, table):
         stale.unlink(missing_ok=True)

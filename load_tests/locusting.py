@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from load_tests.bench import Bench, say
-from load_tests.processes import LOAD_CORE, ROOT, pinned
+from load_tests.processes import LOAD_CORE, ROOT, ended_in_order, pinned
 
 LOCUSTFILE: Final = ROOT / "load_tests" / "locustfile.py"
 REPORT: Final = ROOT / "var" / "load" / "locust.html"
@@ -36,6 +36,7 @@ async def run(arguments: Sequence[str]) -> int:
     """Locust's exit code: 1 if a request failed or was answered wrongly."""
     chosen, further = parser().parse_known_args(arguments)
     async with AsyncExitStack() as stack:
+        stack.enter_context(ended_in_order())
         host = chosen.host
         if not host:
             bench = await stack.enter_async_context(Bench.start(bundle="demo", store="sqlite"))

@@ -7,6 +7,7 @@ takes time from the other unseen.
 import asyncio
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -139,6 +140,22 @@ def pinned(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """SIGTERM ends this program as Ctrl-C does, so that what it started is ended, too."""
+    try:
+        before = signal.getsignal(signal.SIGTERM)
+        if before is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # only the main thread may; whoever runs it elsewhere sees to it
+        before = None
+    try:
+        yield
+    finally:
+        if before is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, before)
 
 
 def keyscore(*arguments: str) -> list[str]:

@@ -4,10 +4,11 @@ Requests may fail; an answer of 200 may not be other than what the store held, a
 """
 
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from load_tests.asking import DETAILED, SIMPLE, ask
 from load_tests.bench import Bench
+from load_tests.bundles import Served
 from load_tests.generator import Limits, run_load
 from load_tests.mischief import mischief
 from load_tests.objectives import at_least, none_of
@@ -23,8 +24,13 @@ _CHANGES_PER_S: Final = 20.0
 
 
 async def run(options: Options) -> Results:
-    """All requests, beside the mischief."""
-    async with Bench.start(bundle="demo", latency_ms=1, seed=options.seed, private_rows=True) as bench:
+    """All requests to the demo, beside the mischief."""
+    return await run_on("demo", options)
+
+
+async def run_on(bundle: Literal["demo"] | Served, options: Options) -> Results:
+    """The same for any bundle with the demo's keys and fields."""
+    async with Bench.start(bundle=bundle, latency_ms=1, seed=options.seed, private_rows=True) as bench:
         bench.asker.customers = bench.asker.customers[:CUSTOMERS]
         rate = await rate_at(bench, "fraud", _SHARE, options)
         requests = 400 if options.short else REQUESTS

@@ -37,8 +37,8 @@ async def run(options: Options) -> Results:
         Balancer(bench.addresses) as balancer,
     ):
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)
-        for number in range(2 if options.short else ROUNDS):
-            seconds = (500 if options.short else REQUESTS) / rate
+        for number in range(1 if options.short else ROUNDS):
+            seconds = (200 if options.short else REQUESTS) / rate
             stopping = asyncio.create_task(_stop(bench, number % 2, seconds / 4))
             outcome = await run_load(
                 balancer.address,

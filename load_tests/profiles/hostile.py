@@ -10,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from load_tests.bench import Bench
+from load_tests.bundles import Served
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.processes import LOAD_CORE, ROOT, pinned
 from load_tests.profiles.base import Options, Profile, Results, say
@@ -26,13 +27,18 @@ _CONFIG: Final = ROOT / "load_tests" / "hostile.toml"
 
 
 async def run(options: Options) -> Results:
-    """One run of schemathesis."""
+    """One run of schemathesis over the demo."""
+    return await run_on("demo", _SHORT_PER_OPERATION if options.short else PER_OPERATION, options)
+
+
+async def run_on(bundle: Literal["demo"] | Served, per_operation: int, options: Options) -> Results:
+    """The same for any bundle with the demo's keys and fields."""
     settings = {"KEYSCORE_DEADLINE_S": "0.0001"} if options.control else {}
-    async with Bench.start(bundle="demo", store="sqlite", service_env=settings) as bench:
+    async with Bench.start(bundle=bundle, store="sqlite", service_env=settings) as bench:
         keys = {"customer_id": bench.asker.customers[:100], "merchant_id": bench.asker.merchants[:100]}
         report, said = await schemathesis(
             f"http://127.0.0.1:{bench.address[1]}/openapi.json",
-            _SHORT_PER_OPERATION if options.short else PER_OPERATION,
+            per_operation,
             options.seed,
             keys,
         )
