@@ -15,8 +15,7 @@ ERROR_BAR: Final = 0.001
 
 _GROWTH: Final = 1.6
 _BACK_OFF: Final = 0.95
-_CONFIRMATIONS: Final = 6
-_MISSES: Final = 2
+_CONFIRMATIONS: Final = 8
 _VOIDS: Final = 4
 
 Offer = Callable[[float, float], Awaitable[Outcome]]
@@ -106,19 +105,19 @@ class _Searching:
 
     async def _confirm(self, rate: float) -> Capacity:
         for _ in range(_CONFIRMATIONS):
-            if await self._held(rate, self.search.confirm_s):
+            if await self._held(rate, self.search.confirm_s, misses=1):
                 return Capacity(rate, self.steps[-1], tuple(self.steps))
             rate *= _BACK_OFF
         raise NotMeasurable(f"no rate near {rate:,.0f} requests/s is held for {self.search.confirm_s:g} s")
 
-    async def _held(self, rate: float, seconds: float | None = None) -> bool:
-        """Whether a rate is held. A miss must happen twice to count: what comes once may be the machine's.
+    async def _held(self, rate: float, seconds: float | None = None, misses: int = 2) -> bool:
+        """Whether a rate is held. A miss must happen twice in short steps: what comes once may be the machine's.
 
         Raises:
             NotMeasurable: The generator lagged again and again.
         """
-        misses, voids = 0, 0
-        while misses < _MISSES and voids < _VOIDS:
+        voids = 0
+        while misses and voids < _VOIDS:
             outcome = await self.offer(rate, seconds or self.search.step_s)
             self.steps.append(outcome)
             if outcome.void is not None:
@@ -126,7 +125,7 @@ class _Searching:
             elif held(outcome):
                 return True
             else:
-                misses += 1
+                misses -= 1
         if voids == _VOIDS:
             raise NotMeasurable(f"at {rate:,.0f} requests/s, {voids} times: {self.steps[-1].void}")
         return False

@@ -8,9 +8,6 @@ service that stalls is charged for everybody who would have waited (Gil Tene cal
 """
 
 import asyncio
-import contextlib
-import gc
-import os
 import time
 from array import array
 from collections import deque
@@ -25,6 +22,7 @@ from load_tests.arrivals import Times, poisson
 from load_tests.client import Connection
 from load_tests.cpu import CpuWatch
 from load_tests.outcome import Outcome, WrongAnswer
+from load_tests.quiet import undisturbed
 from load_tests.stories import Span
 
 Address = tuple[str, int]
@@ -253,7 +251,7 @@ async def run_load(
     keep = check_every if check is not None else 0
     generator = Generator(address, due, make, limits=limits, keep=keep)
     watch = CpuWatch(pids)
-    with _undisturbed(), watch.watching():
+    with undisturbed(), watch.watching():
         await generator.run()
     return Outcome(
         seconds=seconds or (float(due[-1]) if due.size else 0.0),
@@ -266,36 +264,3 @@ async def run_load(
         checked=len(generator.answers),
         cpu=tuple(watch.used),
     )
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No garbage collection, and first in line for the core: a pause of ours would look like the service's."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        with _first_in_line():
-            yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-@contextlib.contextmanager
-def _first_in_line() -> Iterator[None]:
-    """Real-time scheduling, where it is allowed; where it is not, the send lag says whether it mattered.
-
-    Niceness would not do: Linux weighs it within a session only (autogroup), and the store may be in another. Measured
-    beside a busy neighbour on the same core: woken up 5 ms late (p99) without, 0.02 ms with.
-    """
-    if not hasattr(os, "sched_setscheduler"):
-        yield
-        return
-    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, policy, parameter)
