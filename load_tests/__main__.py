@@ -56,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(seed=seed, short=chosen.short, control=chosen.control)
     say(f"{profile.name}: {profile.summary}\nseed {seed}{_broken(profile, options)}")
     begun = time.monotonic()
-    noise = too_noisy()
-    if noise and not chosen.noisy:
+    noise = too_noisy() if profile.timed else None
+    if noise and not (chosen.noisy or chosen.short):
         results = Results([impossible("a quiet machine", noise)])
     else:
         results = results_of(profile, options)
-        results.facts["machine"] = noise or "quiet"
+        if noise:
+            results.facts["machine"] = noise
     tell(profile, options, results, chosen.report, time.monotonic() - begun)
     return control_exit_code(results.objectives) if options.control else EXIT_CODES[overall(results.objectives)]
 

@@ -25,10 +25,13 @@ _JSON: Final = {"Content-Type": "application/json"}
 _deployments: Final[dict[str, Deployment]] = {}
 
 
-@events.test_start.add_listener  # type: ignore[untyped-decorator]  # locust's hooks have no types
+@events.init.add_listener  # type: ignore[untyped-decorator]  # locust's hooks have no types
+@events.test_start.add_listener  # type: ignore[untyped-decorator]  # same
 def learn(environment: Environment, **_: Any) -> None:
-    """Asks the service what it serves, before anybody calls it."""
+    """Asks the service what it serves: before the clock runs, and again where the page was given another host."""
     host = _host(environment)
+    if host in _deployments or not environment.host:
+        return
     with urllib.request.urlopen(f"{host}/metadata", timeout=10) as answer:  # noqa: S310  # the host under test
         _deployments[host] = Deployment.of(json.load(answer), SEED)
 

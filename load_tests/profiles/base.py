@@ -89,12 +89,14 @@ class Profile:
         summary: What it shows, in one sentence.
         control: How its negative control breaks the service, in one sentence.
         run: Runs it, starting whatever it needs.
+        timed: Whether its objectives are about time; those that count only can be judged on any machine.
     """
 
     name: str
     summary: str
     control: str
     run: Run
+    timed: bool = True
 
 
 _NO_PROFILES: Final = frozenset({"base"})

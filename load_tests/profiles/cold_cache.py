@@ -46,7 +46,7 @@ def objectives(outcome: Outcome) -> Iterator[Objective]:
 
 PROFILE: Final = Profile(
     name="cold-cache",
-    summary="a service that has just started gets 0.8 C at once: ten seconds later it answers nine in ten in time.",
+    summary="a service that has just started gets 0.8 C at once: ten seconds later it answers nine in ten in time",
     control="the cache keeps one row, so it never gets warm",
     run=run,
 )

@@ -125,7 +125,7 @@ def served_again_s(cold: Outcome, up_s: float) -> float:
 PROFILE: Final = Profile(
     name="dead-store",
     summary="the store is gone for half a minute: known IDs are served from stale rows, new ones refused at once, and "
-    "reads work 1 s after its return.",
+    "reads work 1 s after its return",
     control="the cache keeps one row, so there is nothing to fall back on",
     run=run,
 )

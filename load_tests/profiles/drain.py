@@ -37,8 +37,9 @@ async def run(options: Options) -> Results:
         Balancer(bench.addresses) as balancer,
     ):
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)
-        for number in range(1 if options.short else ROUNDS):
-            seconds = (200 if options.short else REQUESTS) / rate
+        rounds = 1 if options.short else ROUNDS
+        for number in range(rounds):
+            seconds = (120 if options.short else REQUESTS) / rate
             stopping = asyncio.create_task(_stop(bench, number % 2, seconds / 4))
             outcome = await run_load(
                 balancer.address,
@@ -49,8 +50,9 @@ async def run(options: Options) -> Results:
                 check=_check(bench),
             )
             _judge(results, f"drain {number + 1}", outcome, *(await stopping))
-            await bench.restart(number % 2)
-            await balancer.poll()
+            if number + 1 < rounds:
+                await bench.restart(number % 2)
+                await balancer.poll()
     return results
 
 

@@ -123,7 +123,7 @@ def objectives(name: str, one: Overloaded, bound: float) -> Iterator[Objective]:
 
 PROFILE: Final = Profile(
     name="overload",
-    summary="1.5, 2 and 5 times what the service can do: it does what it can, refuses the rest cheaply, and recovers.",
+    summary="1.5, 2 and 5 times what the service can do: it does what it can, refuses the rest cheaply, and recovers",
     control="everything is admitted (no adaptive limit, 100,000 in flight)",
     run=run,
 )

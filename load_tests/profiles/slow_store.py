@@ -63,7 +63,7 @@ def objectives(whole: Outcome, before: Outcome, slow: Outcome, after: Outcome) -
 
 PROFILE: Final = Profile(
     name="slow-store",
-    summary="the store takes 50 ms instead of 5 ms for a while, at 0.5 C of new IDs: nobody is turned away.",
+    summary="the store takes 50 ms instead of 5 ms for a while, at 0.5 C of new IDs: nobody is turned away",
     control="four requests at once are admitted, enough for a fast store and not for a slow one",
     run=run,
 )

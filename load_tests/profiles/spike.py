@@ -65,7 +65,7 @@ def _p99_ms(latency: Floats, which: "np.typing.NDArray[np.bool_]") -> float:
 
 PROFILE: Final = Profile(
     name="spike",
-    summary="bursts of 2 C on a calm of 0.4 C: each is absorbed or refused, and forgotten 2 s later.",
+    summary="bursts of 2 C on a calm of 0.4 C: each is absorbed or refused, and forgotten 2 s later",
     control="everything is admitted (no adaptive limit, 100,000 in flight)",
     run=run,
 )

@@ -56,7 +56,7 @@ def objectives(name: str, outcome: Outcome) -> Iterator[Objective]:
 
 PROFILE: Final = Profile(
     name="steady",
-    summary="0.7 of what the service can do, for a minute: every answer is right and in time.",
+    summary="0.7 of what the service can do, for a minute: every answer is right and in time",
     control="the store takes 100 ms more for each read, which no warm-up hides from new IDs",
     run=run,
 )
