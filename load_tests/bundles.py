@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -156,4 +157,6 @@ def _fill(store: Path, entities: int) -> None:
     if filled.returncode:
         raise RuntimeError(f"`keyscore load` failed:\n{filled.stdout[-2000:]}{filled.stderr[-2000:]}")
     table.unlink()
-    building.rename(store)
+    with suppress(FileExistsError):  # another run was faster: its file may be in use, and is the same
+        os.link(building, store)
+    building.unlink()
