@@ -8,6 +8,7 @@ from exact values.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from features.freshness import Bounds, oldest_event, too_old
 from features.planning import Instance
 from features.spec import Action, DerivedFeature, Feature, FeatureView, RequestFeature, Spec, StoredFeature
 from features.values import DType, Retrieved, Source, Status, Value
+
+_Counted = TypeVar("_Counted", int, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Assembly:
         substitutes: By instance and feature, where a value was put in place of the stored one.
         degraded: By instance, how many values were substituted because of an error or served too stale.
         defaulted: By instance, how many declared defaults stand for absent values.
+        absent: How many values of all instances, failed ones too, are not present, by view and status.
     """
 
     instances: Sequence[Instance]
@@ -55,6 +59,7 @@ class Assembly:
     substitutes: dict[tuple[int, int], Substitute] = field(default_factory=dict)
     degraded: dict[int, int] = field(default_factory=dict)
     defaulted: dict[int, int] = field(default_factory=dict)
+    absent: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def numeric32(self) -> NDArray[np.float32]:
@@ -197,6 +202,7 @@ class Assembler:
                 if one.degraded:
                     _count(result.degraded, index)
                 continue
+            _count(result.absent, (plan.view.name, status))
             action = feature.absent.action(status)
             if action is Action.FAIL:
                 result.failures.setdefault(index, _failure(feature.name, plan.view.name, status, one.error))
@@ -260,5 +266,5 @@ def _failure(feature: str, view: str, status: Status, error: FeaturesError | Non
     return FeatureAbsent(f"{feature!r} of {view!r} {reason}", feature=feature, view=view)
 
 
-def _count(counts: dict[int, int], index: int) -> None:
-    counts[index] = counts.get(index, 0) + 1
+def _count(counts: dict[_Counted, int], one: _Counted) -> None:
+    counts[one] = counts.get(one, 0) + 1

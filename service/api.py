@@ -9,7 +9,7 @@ from service.health import JSON
 from service.metadata import describe_bundle
 from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, ONE_OF_MANY, Problem, problem_for
 from service.receiving import receive_body
-from service.telemetry import METRICS_MEDIA_TYPE
+from service.telemetry.prometheus import METRICS_MEDIA_TYPE
 from service.wiring import Service
 
 

@@ -1,10 +1,17 @@
 """Facts about requests, for the observers of `features.events`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from features.events import Event
+
+SHED_REASONS: Final = ("limit", "deadline")
+"""Why a request is refused at admission: no place is free; the wait is longer than its budget."""
 
 
 class Stage(StrEnum):
@@ -43,8 +50,8 @@ class RequestShed(Event):
     """A request was refused at admission.
 
     Attributes:
-        partition: `interactive` or `large`.
-        reason: `limit`, because all places were taken; `deadline`, because its budget is shorter than the wait.
+        partition: Whose places were asked for: `interactive` or `large`.
+        reason: One of `SHED_REASONS`.
     """
 
     partition: str
@@ -52,10 +59,42 @@ class RequestShed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class InstancesAssembled(Event):
+    """The values of a request's instances were put together.
+
+    Attributes:
+        instances: How many instances.
+        absent: How many of their values the store did not give as wanted, by view and status; all others are present.
+    """
+
+    instances: int
+    absent: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsAged(Event):
+    """Rows of one view were used in a watched request.
+
+    Attributes:
+        view: Name of the feature view.
+        ages_s: Seconds since the event time of the oldest value of each dated row, or of the first of many rows.
+    """
+
+    view: str
+    ages_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RowsScored(Event):
-    """One scoring call ended."""
+    """One scoring call ended.
+
+    Attributes:
+        rows: How many rows it scored.
+        scores: The last class' probability of each; None for a regression.
+    """
 
     rows: int
+    scores: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +118,3 @@ class RequestEnded(Event):
     route: str
     status: int
     duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class LoopLagged(Event):
-    """A tick of the event loop came later than it should.
-
-    Attributes:
-        lag_s: How much later; 0 when the loop was free.
-    """
-
-    lag_s: float

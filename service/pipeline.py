@@ -27,7 +27,7 @@ from features.values import Retrieved
 from service.admission import Admission, Permit
 from service.bundle import Bundle
 from service.errors import DegradedRefused, InstanceFailed
-from service.events import RowsScored, Stage, ValuesSubstituted, Watch
+from service.events import InstancesAssembled, RowsAged, RowsScored, Stage, ValuesSubstituted, Watch
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction
 from service.responses import Answer, detailed_answer, detailed_parts, simple_answer
@@ -38,6 +38,9 @@ to costs a tenth of that and more when the machine is busy."""
 
 _PARTS_AT_ONCE: Final = 32
 """Detailed instances that are written in one go; each takes about 0.1 ms."""
+
+_ROWS_AGED: Final = 32
+"""Rows of a view whose age is noted in a watched request; ten thousand would hold the loop up for milliseconds."""
 
 _UNTIMED: Final = nullcontext()
 
@@ -53,6 +56,7 @@ class Pipeline:
         "_bundle",
         "_clock",
         "_features_share",
+        "_has_classes",
         "_observer",
         "_parser",
         "_planner",
@@ -92,6 +96,7 @@ class Pipeline:
         self._clock = clock
         self._observer = observer
         self._features_share = features_share
+        self._has_classes = bundle.scorer.signature.classes is not None
         self.admission = admission
 
     async def answer(self, body: bytes, permit: Permit, *, detailed: bool) -> Answer:
@@ -135,6 +140,9 @@ class Pipeline:
         lookups = self.plan(request.instances, watch)
         retrieved = await self.retrieve(lookups, bounds, self._features_deadline(arrived, deadline), watch)
         assembly = self.assemble(request.instances, retrieved, bounds, watch)
+        self._observer.observe(InstancesAssembled(len(request.instances), assembly.absent))
+        if watch is not None:
+            self._note_ages(assembly)
         failures: dict[int, InstanceError] = {
             **request.failures,
             **{request.indexes[index]: error for index, error in assembly.failures.items()},
@@ -182,11 +190,13 @@ class Pipeline:
             if len(rows) < len(numeric):
                 numeric = numeric[rows]
                 categorical = [categorical[row] for row in rows] if categorical else categorical
-            self._observer.observe(RowsScored(len(rows)))
             score = self._bundle.scorer.score
             if len(rows) <= _INLINE_ROWS:
-                return score(numeric, categorical or None)
-            return await asyncio.to_thread(score, numeric, categorical or None)
+                scores = score(numeric, categorical or None)
+            else:
+                scores = await asyncio.to_thread(score, numeric, categorical or None)
+            self._observer.observe(RowsScored(len(rows), scores[:, -1] if self._has_classes else None))
+            return scores
 
     async def respond(
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
@@ -206,6 +216,14 @@ class Pipeline:
 
     def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
         return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))
+
+    def _note_ages(self, assembly: Assembly) -> None:
+        """States how old rows of each view are that come with an event time."""
+        for view, rows in zip(self._bundle.spec.views, assembly.retrieved, strict=True):
+            used = (one.row for one in rows[:_ROWS_AGED] if one.row is not None)
+            ages_s = tuple(max(0.0, assembly.wall - row.event_time) for row in used if row.event_time is not None)
+            if ages_s:
+                self._observer.observe(RowsAged(view.name, ages_s))
 
     def _refuse_failures(self, failures: Mapping[int, InstanceError], on_error: str) -> None:
         """Raises the first failure that the request does not answer in the instance's place."""

@@ -31,7 +31,6 @@ from service.app import create_app
 from service.banner import banner
 from service.door import Door
 from service.errors import StartError
-from service.events import LoopLagged
 from service.protocol import guarded_by
 from service.responses import model_identity
 from service.settings import Platform, Settings
@@ -55,9 +54,8 @@ about a hundred a second: measured with 300 connections at once, the last was an
 descriptor is duplicated.
 Source: libuv 1.46, "unix: don't accept() connections in a loop"."""
 
-_TICK_S: Final = 0.1
 _SWEEP_TICKS: Final = 10
-"""uvicorn's own tick, and how many of them pass between two looks at the connections."""
+"""How many of uvicorn's ticks, ten a second, pass between two looks at the connections."""
 
 
 class Server(uvicorn.Server):
@@ -84,7 +82,6 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._door = door
         self._started = started
-        self._ticked: float | None = None
         self._told: Counter[str] = Counter()
 
     @contextmanager
@@ -99,13 +96,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """See uvicorn; called ten times a second."""
-        now = self._door.clock.monotonic()
-        if self._ticked is not None:
-            self._door.observer.observe(LoopLagged(max(0.0, now - self._ticked - _TICK_S)))
         if counter % _SWEEP_TICKS == 0:
             self._door.sweep()
             self._tell_of_refusals()
-        self._ticked = now
         return await super().on_tick(counter)
 
     def _tell_of_refusals(self) -> None:

@@ -155,7 +155,8 @@ class Settings(BaseSettings):
 class Platform:
     """What the platform says of itself.
 
-    Source: the custom container contract of Vertex AI (AIP_*), the container contract of Cloud Run (PORT, K_SERVICE).
+    Source: the custom container contract of Vertex AI (AIP_*), the container contract of Cloud Run (PORT, K_SERVICE),
+    OpenTelemetry's environment variables (OTEL_*).
 
     Attributes:
         managed: Runs on Vertex AI or Cloud Run, where a demo would be a mistake.
@@ -163,6 +164,7 @@ class Platform:
         storage_uri: Where Vertex AI put the model's files; None when it gave none.
         predict_route: Further path of the simple route.
         health_route: Further path of readiness.
+        otlp_endpoint: Base URL of an OpenTelemetry collector.
     """
 
     managed: bool = False
@@ -170,6 +172,7 @@ class Platform:
     storage_uri: str | None = None
     predict_route: str | None = None
     health_route: str | None = None
+    otlp_endpoint: str | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
@@ -184,6 +187,7 @@ class Platform:
             storage_uri=environ.get("AIP_STORAGE_URI") or None,
             predict_route=_route(environ, "AIP_PREDICT_ROUTE"),
             health_route=_route(environ, "AIP_HEALTH_ROUTE"),
+            otlp_endpoint=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
         )
 
 
@@ -266,6 +270,18 @@ def listen_port(settings: Settings, platform: Platform) -> int:
     if settings.port is not None:
         return settings.port
     return platform.port if platform.port is not None else 8080
+
+
+def otlp_endpoint(settings: Settings, platform: Platform) -> str | None:
+    """Base URL of the collector to push to; None where nothing is pushed.
+
+    Raises:
+        StartError: It is no URL.
+    """
+    url = settings.otlp_endpoint or platform.otlp_endpoint
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise StartError("KEYSCORE_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_ENDPOINT) must begin with http:// or https://")
+    return url
 
 
 def _port(environ: Mapping[str, str]) -> int | None:

@@ -1,5 +1,6 @@
 """The composition root: settings in, a running service out. Real defaults; tests pass fakes through the parameters."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +19,14 @@ from service.errors import StartError
 from service.golden import self_test
 from service.limits import FixedLimit, GradientLimit, Limit
 from service.pipeline import Pipeline
-from service.settings import Platform, Settings, bundle_uri
+from service.settings import Platform, Settings, bundle_uri, otlp_endpoint
 from service.stores import embedded_store, vertex_store
-from service.telemetry import PrometheusExport, Tally
+from service.telemetry.catalogue import Sources, stored_features
+from service.telemetry.drops import Drops
+from service.telemetry.loop_lag import LoopLag
+from service.telemetry.prometheus import PrometheusExport
+from service.telemetry.pushing import metrics_pushed
+from service.telemetry.tally import Tally
 
 log = logging.getLogger("keyscore")
 
@@ -38,6 +44,7 @@ class Service:
         store: Where features come from.
         clock: The time.
         tally: The observer of everything.
+        drops: What telemetry itself had to leave out.
         ready: Whether requests are welcome.
     """
 
@@ -49,6 +56,7 @@ class Service:
     store: OnlineStore
     clock: Clock
     tally: Tally
+    drops: Drops
     ready: bool = False
 
     @property
@@ -108,14 +116,26 @@ async def running_service(
             max_instances=settings.max_instances,
             features_share=settings.features_share,
         )
-        metrics = PrometheusExport(tally, retrieval.cached_rows, lambda: admission.in_flight)
+        sources = Sources(
+            tally,
+            Drops(),
+            retrieval.cached_rows,
+            lambda: {one.name: (one.in_flight, one.limit) for one in admission.partitions},
+            stored_features(bundle.spec),
+        )
         lines = self_test(bundle, assembler)
         log.info("%d golden lines score as recorded", lines)
-        service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, ready=True)
+        metrics = PrometheusExport(sources)
+        service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, sources.drops, ready=True)
+        pushed = metrics_pushed(otlp_endpoint(settings, platform), settings.metrics_interval_s, sources, clock)
         try:
-            yield service
+            with LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()):
+                async with pushed:
+                    try:
+                        yield service
+                    finally:
+                        service.ready = False
         finally:
-            service.ready = False
             await retrieval.aclose()
     except StoreError as error:
         raise StartError(str(error)) from error

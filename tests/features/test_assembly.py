@@ -222,6 +222,16 @@ def test_every_status_is_met_by_the_action_that_its_policy_names(status: Status,
     assert result.defaulted == ({0: 2} if status is not Status.ERROR and action is Action.DEFAULT else {})
 
 
+def test_every_absent_value_is_counted_whatever_becomes_of_its_instance() -> None:
+    """Of three rows one is whole, one has a null that a default stands for, and one could not be read."""
+    policy = AbsentPolicy(null=Action.DEFAULT, error=Action.FAIL)
+    spec = _spec(dataclasses.replace(BALANCE, absent=policy, default=0.0), dataclasses.replace(VISITS, absent=policy))
+    rows = (Retrieved(_row()), Retrieved(_row({**FULL, "balance": None})), Retrieved(None, error=StoreTimeout("late")))
+    result = _assemble(spec, *rows)
+    assert list(result.failures) == [2]
+    assert result.absent == {("account", Status.NULL): 1, ("account", Status.ERROR): 2}
+
+
 def test_the_first_failure_of_an_instance_is_told_and_the_others_are_scored() -> None:
     spec = _spec(_stored("visits", 1, absent=_all(Action.FAIL)), _stored("balance", 0, absent=_all(Action.FAIL)))
     result = _assemble(spec, Retrieved(_row()), Retrieved(None), Retrieved(_row()))

@@ -28,7 +28,7 @@ from service.app import create_app
 from service.bundle import load_bundle
 from service.settings import Platform, Settings
 from service.stores import vertex_store
-from service.telemetry import Tally
+from service.telemetry.tally import Tally
 from service.wiring import Service, running_service
 
 pytestmark = pytest.mark.anyio

@@ -191,12 +191,12 @@ async def test_one_request_more_than_the_limit_is_shed_at_once(
     assert shed.status_code == 503
     assert problem_of(shed)["type"].endswith("overloaded")
     metrics = (await client.get("/metrics")).text
-    assert "keyscore_requests_in_flight 1.0" in metrics
-    assert "keyscore_requests_shed_total 1.0" in metrics
+    assert 'keyscore_requests_in_flight{partition="interactive"} 1.0' in metrics
+    assert 'keyscore_requests_shed_total{partition="interactive",reason="limit"} 1.0' in metrics
     goods.release()
     assert (await asked).status_code == 200
     assert (await post(client)).status_code == 200
-    assert "keyscore_requests_in_flight 0.0" in (await client.get("/metrics")).text
+    assert 'keyscore_requests_in_flight{partition="interactive"} 0.0' in (await client.get("/metrics")).text
 
 
 async def test_a_client_that_gives_up_gives_its_place_back(
