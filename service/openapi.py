@@ -86,7 +86,8 @@ def responses(*, detailed: bool) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of a prediction route."""
     found: dict[int | str, dict[str, Any]] = {
         200: {
-            "model": DetailedAnswer if detailed else SimpleAnswer,
+            # either route gives both styles: `parameters.response` decides
+            "model": DetailedAnswer | SimpleAnswer if detailed else SimpleAnswer | DetailedAnswer,
             "description": "One prediction for each instance, in order.",
             "headers": {
                 "X-Keyscore-Degraded": _count("substituted because of an error, or served beyond its stale window"),
