@@ -3,9 +3,11 @@
 C is what all other bars are stated in, so that they hold on any machine.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
 
 from load_tests.outcome import Outcome
 
@@ -135,15 +137,43 @@ def _told(outcome: Outcome) -> str:
     return f"p99 {outcome.p(0.99) * 1000:.0f} ms, {outcome.error_share:.1%} errors"
 
 
-def answer_cost_s(outcome: Outcome) -> float:
-    """CPU seconds per answer, of a run that had next to nothing but answers."""
-    return outcome.cpu_s / max(int(outcome.accepted.sum()), 1)
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """CPU seconds per answer and per refusal.
+
+    Attributes:
+        answer_s: Of an answer.
+        refusal_s: Of a refusal; NaN if there were none.
+    """
+
+    answer_s: float
+    refusal_s: float
+
+    @property
+    def rho(self) -> float:
+        """A refusal's cost over an answer's."""
+        return self.refusal_s / self.answer_s
 
 
-def refusal_cost_s(outcome: Outcome, answer_s: float) -> float:
-    """CPU seconds per refusal: what is left after the answers have been paid for. NaN without refusals."""
-    refusals = int(outcome.refused.sum())
-    return (outcome.cpu_s - answer_s * int(outcome.accepted.sum())) / refusals if refusals else float("nan")
+def costs_by_difference(calm: Outcome, over: Outcome) -> Costs:
+    """An answer costs what it does at C; what else was used under overload, refusals used.
+
+    Under overload an answer may cost less than at C (more rows are read and scored together). Then this makes refusals
+    cheaper than they are, for nothing at the least.
+    """
+    answer_s = calm.cpu_s / max(int(calm.accepted.sum()), 1)
+    refusals = int(over.refused.sum())
+    left_s = over.cpu_s - answer_s * int(over.accepted.sum())
+    return Costs(answer_s, max(left_s / refusals, 0.0) if refusals else float("nan"))
+
+
+def costs_by_regression(overloaded: Sequence[Outcome]) -> Costs:
+    """Both costs as they are under overload: least squares over runs with different shares of refusals."""
+    counts = np.array([[run.accepted.sum(), run.refused.sum()] for run in overloaded], dtype=np.float64)
+    if not counts[:, 1].any():
+        return Costs(float("nan"), float("nan"))
+    (answer_s, refusal_s), *_ = np.linalg.lstsq(counts, np.array([run.cpu_s for run in overloaded]))
+    return Costs(float(answer_s), max(float(refusal_s), 0.0))
 
 
 def goodput_bound(capacity: float, k: float, rho: float) -> float:

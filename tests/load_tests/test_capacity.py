@@ -1,14 +1,16 @@
+import numpy as np
 import pytest
 
 from load_tests.arrivals import poisson
 from load_tests.capacity import (
     NotMeasurable,
     Search,
-    answer_cost_s,
+    costs_by_difference,
+    costs_by_regression,
     find_capacity,
     goodput_bound,
-    refusal_cost_s,
 )
+from load_tests.outcome import Outcome
 from load_tests.simulation import Service, simulate, simulate_rate
 
 SEARCH = Search(step_s=2, confirm_s=6)
@@ -58,16 +60,27 @@ async def test_a_service_beyond_the_ceiling_is_not_guessed_at() -> None:
         await find_capacity(Service(50_000).offer, Search(step_s=1, ceiling=2000))
 
 
-def test_what_is_left_of_the_cpu_time_was_spent_on_refusals() -> None:
-    answer_s = answer_cost_s(simulate_rate(500, 10))
-    assert answer_s == pytest.approx(1 / 1000)
-    over = simulate(poisson(3000, 10, 1), 10, refusal_cpu_s=0.00012)
-    assert refusal_cost_s(over, answer_s) / answer_s == pytest.approx(0.12)
+def overloaded(k: float, refusal_s: float) -> Outcome:
+    return simulate(poisson(k * 1000, 10, 1), 10, refusal_cpu_s=refusal_s)
+
+
+@pytest.mark.parametrize("refusal_s", [0.00005, 0.00012, 0.0006])
+def test_both_ways_find_what_refusals_cost(refusal_s: float) -> None:
+    difference = costs_by_difference(simulate_rate(500, 10), overloaded(3, refusal_s))
+    regression = costs_by_regression([overloaded(k, refusal_s) for k in (1.5, 2, 5)])
+    for costs in (difference, regression):
+        assert costs.answer_s == pytest.approx(1 / 1000)
+        assert costs.rho == pytest.approx(1000 * refusal_s)
+
+
+def test_refusals_cost_no_less_than_nothing() -> None:
+    assert costs_by_difference(overloaded(3, 0.0005), overloaded(3, 0.0001)).refusal_s == 0
 
 
 def test_without_refusals_their_cost_is_unknown() -> None:
-    run = simulate_rate(100, 5)
-    assert refusal_cost_s(run, 0.001) != refusal_cost_s(run, 0.001)
+    calm = simulate_rate(100, 5)
+    assert np.isnan(costs_by_difference(calm, calm).rho)
+    assert np.isnan(costs_by_regression([calm]).rho)
 
 
 @pytest.mark.parametrize(("k", "bound"), [(1.0, 850.0), (2.0, 765.0), (5.0, 510.0), (20.0, 0.0)])
