@@ -100,8 +100,10 @@ def _judge(route: Route, capacity: Capacity, runs: list[Overloaded], results: Re
     results.objectives.append(
         at_most(f"{route.name}: cost of a refusal over that of an answer", high, route.rho_bar, runs=over)
     )
+    # No refusals took no time; and refusals that cost more than they may excuse no lower goodput.
+    allowed = 0.0 if math.isnan(low) else min(low, route.rho_bar)
     for one in runs:
-        bound = goodput_bound(capacity.rate, one.k, 0.0 if math.isnan(low) else low)  # no refusals took no time
+        bound = goodput_bound(capacity.rate, one.k, allowed)
         results.runs[f"{route.name}, {one.k:g} C between 0.5 C"] = one.whole
         results.rates[route.name].append(RatePoint.of(one.over, bound))
         results.objectives += objectives(f"{route.name}, {one.k:g} C", one, bound)
