@@ -1,13 +1,33 @@
 """What a profile needs to know before it can begin: how much this machine holds of one kind of request."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from load_tests.bench import Bench
 from load_tests.capacity import Capacity, Search, find_capacity
-from load_tests.generator import Address, run_load
+from load_tests.generator import Address, Limits, run_load
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, say
 
-_SHORT_RATE = 60.0
+_SHORT_RATE: Final = 60.0
 """Requests per second of a short run, which knows no capacity: any machine holds it."""
+
+_UNHURRIED: Final = {
+    "KEYSCORE_DEADLINE_S": "60",
+    "KEYSCORE_MAX_DEADLINE_S": "60",
+    "KEYSCORE_ADAPTIVE_LIMIT": "false",
+}
+"""A busy machine is slow, not wrong: a short run, which counts, gives its service all the time it needs."""
+
+
+def settings_for(options: Options, chosen: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The settings of a profile's service."""
+    return {**(_UNHURRIED if options.short else {}), **(chosen or {})}
+
+
+def limits_for(options: Options) -> Limits:
+    """How long the generator waits."""
+    return Limits(patience_s=60.0 if options.short else 8.0)
 
 
 async def rate_at(bench: Bench, kind: str, share: float, options: Options, address: Address | None = None) -> float:

@@ -16,7 +16,7 @@ from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.prober import probing
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at
+from load_tests.sizing import rate_at, settings_for
 
 P99_BAR: Final = 2.0
 STALL_BAR_S: Final = 0.020
@@ -31,7 +31,10 @@ async def run(options: Options) -> Results:
     """Interactive load alone, then beside one batch after the other."""
     size = 500 if options.short else BATCH_SIZE
     seconds = options.seconds(30.0, 2.0)
-    async with Bench.start(seed=options.seed, batch_size=size) as bench, AsyncExitStack() as stack:
+    async with (
+        Bench.start(seed=options.seed, batch_size=size, service_env=settings_for(options)) as bench,
+        AsyncExitStack() as stack,
+    ):
         await _warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
         alone, _ = await _interactive(bench, rate, seconds, options)

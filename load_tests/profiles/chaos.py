@@ -9,11 +9,11 @@ from typing import Final, Literal
 from load_tests.asking import DETAILED, SIMPLE, ask
 from load_tests.bench import Bench
 from load_tests.bundles import Served
-from load_tests.generator import Limits, run_load
+from load_tests.generator import run_load
 from load_tests.mischief import mischief
 from load_tests.objectives import at_least, none_of
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at
+from load_tests.sizing import limits_for, rate_at, settings_for
 
 REQUESTS: Final = 100_000
 CUSTOMERS: Final = 400
@@ -30,7 +30,9 @@ async def run(options: Options) -> Results:
 
 async def run_on(bundle: Literal["demo"] | Served, options: Options) -> Results:
     """The same for any bundle with the demo's keys and fields."""
-    async with Bench.start(bundle=bundle, latency_ms=1, seed=options.seed, private_rows=True) as bench:
+    async with Bench.start(
+        bundle=bundle, latency_ms=1, seed=options.seed, private_rows=True, service_env=settings_for(options)
+    ) as bench:
         bench.asker.customers = bench.asker.customers[:CUSTOMERS]
         rate = await rate_at(bench, "fraud", _SHARE, options)
         requests = 200 if options.short else REQUESTS
@@ -43,7 +45,7 @@ async def run_on(bundle: Literal["demo"] | Served, options: Options) -> Results:
                 seconds=requests / rate,
                 seed=options.seed,
                 check=bench.oracle.check,
-                limits=Limits(patience_s=8.0),
+                limits=limits_for(options),
             )
         metrics = await bench.metrics()
     results = Results(runs={"chaos": outcome})

@@ -16,7 +16,7 @@ from load_tests.objectives import at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.processes import ProcessFailed
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at
+from load_tests.sizing import limits_for, rate_at, settings_for
 from load_tests.stories import Span
 
 ROUNDS: Final = 5
@@ -33,7 +33,7 @@ async def run(options: Options) -> Results:
     results = Results()
     settings = {"KEYSCORE_DRAIN_S": "0"} if options.control else {}
     async with (
-        Bench.start(instances=2, latency_ms=5, seed=options.seed, service_env=settings) as bench,
+        Bench.start(instances=2, latency_ms=5, seed=options.seed, service_env=settings_for(options, settings)) as bench,
         Balancer(bench.addresses) as balancer,
     ):
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)
@@ -48,6 +48,7 @@ async def run(options: Options) -> Results:
                 seconds=seconds,
                 seed=options.seed + number,
                 check=_check(bench),
+                limits=limits_for(options),
             )
             _judge(results, f"drain {number + 1}", outcome, *(await stopping))
             if number + 1 < rounds:

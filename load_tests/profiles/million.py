@@ -12,6 +12,7 @@ from load_tests.bundles import plain_key
 from load_tests.closed_loop import Asked, ask_all
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.profiles.base import Options, Profile, Results, say
+from load_tests.sizing import settings_for
 from load_tests.watching import sample
 
 IDS: Final = 1_000_000
@@ -35,7 +36,7 @@ async def run(options: Options) -> Results:
     results = Results()
     statuses: dict[int, int] = {}
     memory: dict[int, float] = {}
-    async with Bench.start(entities=ids, seed=options.seed, service_env=settings) as bench:
+    async with Bench.start(entities=ids, seed=options.seed, service_env=settings_for(options, settings)) as bench:
         for first in range(0, ids, ids // _STEPS):
             last = first + ids // _STEPS
             asked = await ask_all(bench.address, _batches(first, last), _CALLERS)

@@ -11,7 +11,7 @@ from load_tests.bench import Bench
 from load_tests.generator import run_load
 from load_tests.objectives import Objective, at_most, none_of
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at
+from load_tests.sizing import rate_at, settings_for
 from load_tests.watching import Sample, slope_per_hour, watched
 
 SLOPE_BAR_MIB_PER_HOUR: Final = 2.0
@@ -37,7 +37,9 @@ async def run(options: Options) -> Results:
     """The load, with samples of the service taken all the while."""
     seconds = options.seconds(float(os.environ.get("LOAD_SOAK_MINUTES", "8")) * 60, 5.0)
     settings = {"KEYSCORE_CACHE_ROWS": "10000000" if options.control else str(_CACHE_ROWS)}
-    async with Bench.start(entities=_ENTITIES, latency_ms=2, seed=options.seed, service_env=settings) as bench:
+    async with Bench.start(
+        entities=_ENTITIES, latency_ms=2, seed=options.seed, service_env=settings_for(options, settings)
+    ) as bench:
         rate = await rate_at(bench, _KIND, _SHARE, options)
         await bench.faults(_FAULTS)
         say(f"{seconds / 60:.1f} minutes at {rate:,.0f} requests/s")
