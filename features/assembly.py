@@ -4,6 +4,8 @@ Numbers are assembled in one float64 matrix `(n_rows, n_numeric)`: of each view,
 joined and copied in as one block. Only a row that is not plainly usable (no row, a null, too old, degraded) is looked
 at feature by feature. float32, the model's own type, is made of the finished matrix, so derived features are computed
 from exact values.
+
+Instances have nothing to do with each other, so the matrix may be filled range by range: `begin`, then `fill` for each.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +19,7 @@ from features.errors import EntityNotFound, FeatureAbsent, FeatureError, Feature
 from features.freshness import Bounds, oldest_event, too_old
 from features.planning import Instance
 from features.spec import Action, DerivedFeature, Feature, FeatureView, RequestFeature, Spec, StoredFeature
-from features.values import DType, Retrieved, Source, Status, Value
+from features.values import DType, FeatureRow, Retrieved, Source, Status, Value
 
 _Counted = TypeVar("_Counted", int, tuple[str, str])
 
@@ -41,7 +43,7 @@ class Assembly:
         wall: Unix seconds at which ages were taken.
         columns: Which column of `numeric` a feature's number is in, by position of the feature.
         numeric: float64, `(n_rows, n_numeric)`, the numeric features in the model's order.
-        categorical: Text, `(n_rows, n_categorical)`, the categorical features in the model's order.
+        categorical: Texts, `(n_rows, n_categorical)`, the categorical features in the model's order.
         failures: Why an instance cannot be scored, by its index; its vector means nothing.
         substitutes: By instance and feature, where a value was put in place of the stored one.
         degraded: By instance, how many values were substituted because of an error or served too stale.
@@ -50,11 +52,11 @@ class Assembly:
     """
 
     instances: Sequence[Instance]
-    retrieved: Sequence[Sequence[Retrieved]]
+    retrieved: Sequence[list[Retrieved]]
     wall: float
     columns: Mapping[int, int]
     numeric: NDArray[np.float64]
-    categorical: list[list[str]] = field(default_factory=list)
+    categorical: NDArray[np.object_]
     failures: dict[int, FeatureError] = field(default_factory=dict)
     substitutes: dict[tuple[int, int], Substitute] = field(default_factory=dict)
     degraded: dict[int, int] = field(default_factory=dict)
@@ -63,8 +65,13 @@ class Assembly:
 
     @property
     def numeric32(self) -> NDArray[np.float32]:
-        """The numbers as the model takes them: float32, column after column."""
-        return self.numeric.astype(np.float32, order="F")
+        """The numbers as the model takes them."""
+        return as_float32(self.numeric)
+
+
+def as_float32(numeric: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Numbers as the model takes them: float32, column after column."""
+    return numeric.astype(np.float32, order="F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +79,13 @@ class _ViewPlan:
     """Where the features of one view go.
 
     Attributes:
-        features: Positions of its features in the spec.
+        features: Its features: position in the spec, feature, and column of the matrix (None for a category).
         targets: Columns of the matrix that take its numbers.
         sources: Positions of the same numbers in a row.
     """
 
     view: FeatureView
-    features: tuple[int, ...]
+    features: tuple[tuple[int, StoredFeature, int | None], ...]
     targets: NDArray[np.intp]
     sources: NDArray[np.intp]
 
@@ -127,7 +134,7 @@ class Assembler:
         ]
         return _ViewPlan(
             self._spec.views[view],
-            tuple(at for at, _ in mine),
+            tuple((at, feature, self._numeric_at.get(at)) for at, feature in mine),
             np.array([target for target, _ in numbers], dtype=np.intp),
             np.array([source for _, source in numbers], dtype=np.intp),
         )
@@ -144,7 +151,7 @@ class Assembler:
     def assemble(
         self,
         instances: Sequence[Instance],
-        retrieved: Sequence[Sequence[Retrieved]],
+        retrieved: Sequence[list[Retrieved]],
         bounds: Bounds,
         wall: float,
     ) -> Assembly:
@@ -159,44 +166,58 @@ class Assembler:
         Returns:
             The vectors and the substitutions; failures by instance are in it, not raised.
         """
-        numeric = np.empty((len(instances), self.n_numeric))
-        result = Assembly(instances, retrieved, wall, self._numeric_at, numeric)
-        for plan, rows in zip(self._views, retrieved, strict=True):
-            self._copy_numbers(plan, rows, result)
-            oldest = oldest_event(wall, plan.view.max_age_s, bounds.max_age_s)
-            for index, one in enumerate(rows):
-                row = one.row
-                if row is None or row.nulls or one.degraded or too_old(row.event_time, oldest):
-                    self._look_closely(plan, index, one, oldest, result)
-        for index in result.failures:  # not scored, so nothing was used in place of anything
-            result.degraded.pop(index, None)
-            result.defaulted.pop(index, None)
-        for column, position in self._requested:
-            result.numeric[:, column] = [instance.fields[position] for instance in instances]
-        for column, feature, inputs in self._derived:
-            result.numeric[:, column] = feature.transform(*(result.numeric[:, at] for at in inputs))
-        if self._categorical:
-            result.categorical = [
-                [self._category(at, index, result) for at in self._categorical] for index in range(len(instances))
-            ]
+        result = self.begin(instances, retrieved, wall)
+        self.fill(result, bounds, 0, len(instances))
         return result
 
+    def begin(self, instances: Sequence[Instance], retrieved: Sequence[list[Retrieved]], wall: float) -> Assembly:
+        """The assembly of these instances, nothing filled in yet."""
+        numeric = np.empty((len(instances), self.n_numeric))
+        categorical = np.empty((len(instances), len(self._categorical)), dtype=object)
+        return Assembly(instances, retrieved, wall, self._numeric_at, numeric, categorical)
+
+    def fill(self, result: Assembly, bounds: Bounds, start: int, stop: int) -> None:
+        """Makes the vectors of the instances from `start` to before `stop`."""
+        block, instances = result.numeric[start:stop], result.instances[start:stop]
+        for plan, retrieved in zip(self._views, result.retrieved, strict=True):
+            found = retrieved[start:stop]
+            rows = [one.row for one in found]
+            self._copy_numbers(plan, rows, block)
+            oldest = oldest_event(result.wall, plan.view.max_age_s, bounds.max_age_s)
+            for index, (one, row) in enumerate(zip(found, rows, strict=True), start):
+                if row is None or row.nulls or one.degraded or (oldest is not None and too_old(row.event_time, oldest)):
+                    self._look_closely(plan, index, one, oldest, result)
+        if result.failures:  # not scored, so nothing was used in place of anything
+            for index in range(start, stop):
+                if index in result.failures:
+                    result.degraded.pop(index, None)
+                    result.defaulted.pop(index, None)
+        for column, position in self._requested:
+            block[:, column] = [instance.fields[position] for instance in instances]
+        for column, feature, inputs in self._derived:
+            block[:, column] = feature.transform(*(block[:, at] for at in inputs))
+        if self._categorical and start < stop:
+            texts = [self._texts(at, start, stop, result) for at in self._categorical]
+            result.categorical[start:stop] = list(zip(*texts, strict=True))
+
     @staticmethod
-    def _copy_numbers(plan: _ViewPlan, rows: Sequence[Retrieved], result: Assembly) -> None:
+    def _copy_numbers(plan: _ViewPlan, rows: Sequence[FeatureRow | None], block: NDArray[np.float64]) -> None:
         if not len(plan.targets):
             return
         nothing = plan.view.layout.no_numbers
-        packed = b"".join([one.row.numbers if one.row is not None else nothing for one in rows])
-        block = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), len(plan.view.layout.numeric))
-        result.numeric[:, plan.targets] = block[:, plan.sources]
+        packed = b"".join([nothing if row is None else row.numbers for row in rows])
+        stored = np.frombuffer(packed, dtype=np.float64).reshape(len(rows), len(plan.view.layout.numeric))
+        block[:, plan.targets] = stored[:, plan.sources]
 
-    def _look_closely(
-        self, plan: _ViewPlan, index: int, one: Retrieved, oldest: float | None, result: Assembly
-    ) -> None:
+    @staticmethod
+    def _look_closely(plan: _ViewPlan, index: int, one: Retrieved, oldest: float | None, result: Assembly) -> None:
         """Decides on each feature of a row that is not plainly usable."""
-        for at in plan.features:
-            feature = self._spec.features[at]
-            assert isinstance(feature, StoredFeature)  # noqa: S101  # `plan.features` are; tells the type checker
+        row = one.row
+        # Nothing but nulls is odd about most of them: then a value that is not null is as it should be.
+        nulls = row.nulls if row is not None and oldest is None and not one.degraded else -1
+        for at, feature, target in plan.features:
+            if not nulls >> feature.column & 1:
+                continue
             status = _status(one, plan.view, feature.column, oldest)
             if status is Status.PRESENT:
                 if one.degraded:
@@ -213,24 +234,25 @@ class Assembler:
                 _count(result.defaulted, index)
             substitute = _substitute(feature, status, action)
             result.substitutes[index, at] = substitute
-            if at in self._numeric_at:
-                number = np.nan if substitute.value is None else float(substitute.value)
-                result.numeric[index, self._numeric_at[at]] = number
+            if target is not None:
+                result.numeric[index, target] = np.nan if substitute.value is None else float(substitute.value)
 
-    def _category(self, at: int, index: int, result: Assembly) -> str:
+    def _texts(self, at: int, start: int, stop: int, result: Assembly) -> list[str]:
+        """The categories of one feature."""
         feature = self._spec.features[at]
         if isinstance(feature, RequestFeature):
-            return str(result.instances[index].fields[feature.field])
+            return [str(instance.fields[feature.field]) for instance in result.instances[start:stop]]
         assert isinstance(feature, StoredFeature)  # noqa: S101  # a derived category was refused at the start
-        substitute = result.substitutes.get((index, at))
-        row = result.retrieved[feature.view][index].row
-        if substitute is not None:
-            value = substitute.value
-        elif row is not None:
-            value = self._spec.views[feature.view].layout.value(row, feature.column)
-        else:
-            value = None  # the instance has failed; its vector means nothing
-        return feature.missing_category if value is None else str(value)
+        position = self._spec.views[feature.view].layout.exact_position(feature.column)
+        rows = [one.row for one in result.retrieved[feature.view][start:stop]]
+        # None where there is no row: it is substituted, or the instance has failed and its vector means nothing
+        values: list[Value] = [None if row is None else row.exact[position] for row in rows]
+        if result.substitutes:
+            for index in range(start, stop):
+                substitute = result.substitutes.get((index, at))
+                if substitute is not None:
+                    values[index - start] = substitute.value
+        return [feature.missing_category if value is None else str(value) for value in values]
 
 
 def _check_place(feature: Feature, *, category: bool) -> None:

@@ -60,7 +60,10 @@ class ViewCache:
 
     def get(self, key: EntityKey) -> CachedRow | None:
         """What is remembered of `key`, however old; None if nothing is."""
-        return self._rows.get(key) or self._absent.get(key)
+        try:  # two thirds of the time of `get`, which looks twice
+            return self._rows[key]
+        except KeyError:
+            return self._absent.get(key)
 
     def put(self, key: EntityKey, row: FeatureRow | None, read_at: float) -> CachedRow:
         """Remembers what a read that began at `read_at` found, unless a later read is remembered already.

@@ -72,6 +72,16 @@ class Node:
             raise self.error('must be text; put it in quotes, as in "1"')
         return self.value
 
+    def boolean(self) -> bool:
+        """True or false.
+
+        Raises:
+            SpecError: It is neither.
+        """
+        if not isinstance(self.value, bool):
+            raise self.error("must be true or false")
+        return self.value
+
     def number(self) -> float:
         """The finite number.
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from features.errors import InvalidKey
 from features.values import EntityKey, encodable
@@ -69,6 +69,20 @@ def make_key_text(value: object, part: KeyPart) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
         return str(int(value))
     raise InvalidKey(f"{part.name!r} must be a string or an integer below 2^53")
+
+
+def make_key_texts(values: Sequence[Any], part: KeyPart) -> Sequence[str]:
+    """The spelling of every one of `values` as a key of `part`; plain text is checked all at once.
+
+    Raises:
+        InvalidKey: One of them cannot be such a key; it does not say which.
+    """
+    if part.dtype is KeyDType.STRING and set(map(type, values)) == {str}:
+        together = "".join(values)
+        plain = together.isascii() and "\x00" not in together
+        if plain and all(values) and max(map(len, values)) <= MAX_KEY_LENGTH:
+            return values
+    return [make_key_text(value, part) for value in values]
 
 
 def make_key(values: Sequence[object], parts: Sequence[KeyPart]) -> EntityKey:

@@ -1,7 +1,6 @@
 """The story of each value that was used: what the store said, where it came from, how old it is. Pure."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -12,9 +11,8 @@ from features.values import DType, Source, Status, Value
 _FROM_BEST_TO_WORST: Final = (Status.PRESENT, Status.NULL, Status.OUTSIDE_MAX_AGE, Status.NOT_FOUND, Status.ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class UsedValue:
-    """One feature of one instance as the model saw it.
+class UsedValue(NamedTuple):
+    """One feature of one instance as the model saw it. A tuple, because a request makes many thousands of them.
 
     Attributes:
         value: The value; None where the model was told "missing".
@@ -22,6 +20,7 @@ class UsedValue:
         source: Where the value came from.
         age_s: Seconds since the event time of what the store holds; None if it gives none.
         cached_s: Seconds since the read that brought it; None where no read did.
+        masked: Whether the value was used but is not shown, and so None here.
     """
 
     value: Value
@@ -29,10 +28,11 @@ class UsedValue:
     source: Source
     age_s: float | None = None
     cached_s: float | None = None
+    masked: bool = False
 
 
 def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
-    """Every feature of instance number `index`, by name, in the model's order."""
+    """Every feature of instance number `index`, by name, in the model's order; sensitive values are left out."""
     used: dict[int, UsedValue] = {}
     for at, feature in enumerate(spec.features):
         if isinstance(feature, StoredFeature):
@@ -42,6 +42,8 @@ def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
             used[at] = UsedValue(_shown(sent, feature.dtype), Status.PRESENT, Source.REQUEST)
     for at in spec.derivation_order:
         used[at] = _derived(spec, assembly, index, at, used)
+    for at in spec.sensitive:
+        used[at] = used[at]._replace(value=None, masked=True)
     return {feature.name: used[at] for at, feature in enumerate(spec.features)}
 
 

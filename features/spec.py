@@ -4,7 +4,7 @@ Everything here is checked and frozen; `spec_parsing` makes it from a document, 
 feature names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -125,6 +125,7 @@ class StoredFeature:
         absent: What to do when the value cannot be used.
         default: The declared default, of type `dtype`.
         missing_category: What stands for a missing category.
+        sensitive: Whether its value may be used but not shown.
     """
 
     name: str
@@ -134,6 +135,7 @@ class StoredFeature:
     absent: AbsentPolicy = AbsentPolicy()
     default: Value = None
     missing_category: str = MISSING_CATEGORY
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class RequestFeature:
     name: str
     field: int
     dtype: DType
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ class DerivedFeature:
     transform: Transform
     inputs: tuple[int, ...]
     dtype: DType = DType.FLOAT
+    sensitive: bool = False
 
 
 Feature = StoredFeature | RequestFeature | DerivedFeature
@@ -170,6 +174,7 @@ class Spec:
         features: The features in the model's order.
         keys: The distinct key parts of all entities in declared order; what a caller sends.
         derivation_order: Positions of the derived features, each after its inputs.
+        sensitive: Positions of the features whose values are not shown; more than those that say so.
     """
 
     name: str
@@ -180,16 +185,29 @@ class Spec:
     features: tuple[Feature, ...]
     keys: tuple[KeyPart, ...] = field(init=False)
     derivation_order: tuple[int, ...] = field(init=False)
+    sensitive: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         distinct = {part.name: part for entity in self.entities for part in entity.keys}
         object.__setattr__(self, "keys", tuple(distinct.values()))
         object.__setattr__(self, "derivation_order", tuple(derivation_order(self.features)))
+        object.__setattr__(self, "sensitive", tuple(sorted(sensitive_features(self.features, self.derivation_order))))
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """Names of what a caller sends, in the order of an array instance: keys, then request fields."""
         return (*(part.name for part in self.keys), *(one.name for one in self.fields))
+
+    @property
+    def sensitive_names(self) -> tuple[str, ...]:
+        """Names of the features whose values are not shown, in the model's order."""
+        return tuple(self.features[at].name for at in self.sensitive)
+
+    @property
+    def sensitive_fields(self) -> frozenset[str]:
+        """Names of the request fields whose values are not shown."""
+        read = (self.features[at] for at in self.sensitive)
+        return frozenset(self.fields[one.field].name for one in read if isinstance(one, RequestFeature))
 
 
 def derivation_order(features: tuple[Feature, ...]) -> Iterable[int]:
@@ -214,6 +232,36 @@ def derivation_order(features: tuple[Feature, ...]) -> Iterable[int]:
     for position in range(len(features)):
         visit(position, ())
     return done
+
+
+def sensitive_features(features: Sequence[Feature], order: Iterable[int]) -> set[int]:
+    """Positions of the features that must not be shown when those marked `sensitive` are to stay unknown.
+
+    Besides them: whatever else reads the same column or request field, and whatever is derived from any of these, since
+    a ratio gives its inputs away.
+
+    Args:
+        features: The features in the model's order.
+        order: Positions of the derived ones, each after its inputs.
+    """
+    secret = {_source(feature) for feature in features if feature.sensitive} - {None}
+    found = {at for at, feature in enumerate(features) if feature.sensitive or _source(feature) in secret}
+    for at in order:
+        feature = features[at]
+        if isinstance(feature, DerivedFeature) and not found.isdisjoint(feature.inputs):
+            found.add(at)
+    return found
+
+
+def _source(feature: Feature) -> tuple[int, int] | None:
+    """Which view's which column, or which request field (as of view -1), a feature reads; None for a derived one."""
+    match feature:
+        case StoredFeature():
+            return feature.view, feature.column
+        case RequestFeature():
+            return -1, feature.field
+        case DerivedFeature():
+            return None
 
 
 def single_view_spec(

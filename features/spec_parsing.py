@@ -28,7 +28,7 @@ from features.values import Column, DType, RowLayout, Value, ValueMismatch, as_d
 _TOP: Final = ("name", "version", "model", "entities", "views", "request", "features", "missing_category")
 _VIEW: Final = ("entity", "source", "cache", "max_age", "read_timeout", "absent")
 _CACHE: Final = ("ttl", "stale_while_revalidate", "stale_if_error", "negative_ttl")
-_FEATURE: Final = ("name", "from", "derive", "dtype", "default", "absent", "missing_category")
+_FEATURE: Final = ("name", "from", "derive", "dtype", "default", "absent", "missing_category", "sensitive")
 _ABSENT: Final = ("null", "not_found", "too_old", "error")
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 """How views, entities, keys and request fields may be called."""
@@ -259,7 +259,7 @@ def _request_feature(one: Mapping[str, Node], name: str, fields: Mapping[str, Re
     dtype = fields[name].dtype
     if "dtype" in one and _dtype(one["dtype"]) is not dtype:
         raise one["dtype"].error(f"the request field is {dtype}; leave the dtype out here")
-    return RequestFeature(one["name"].text(), list(fields).index(name), dtype)
+    return RequestFeature(one["name"].text(), list(fields).index(name), dtype, _sensitive(one))
 
 
 def _stored_feature(one: Mapping[str, Node], position: int, column: str, view: _View, category: str) -> StoredFeature:
@@ -278,7 +278,12 @@ def _stored_feature(one: Mapping[str, Node], position: int, column: str, view: _
         absent=absent,
         default=_default(one, known, absent),
         missing_category=one["missing_category"].text(empty=True) if "missing_category" in one else category,
+        sensitive=_sensitive(one),
     )
+
+
+def _sensitive(one: Mapping[str, Node]) -> bool:
+    return one["sensitive"].boolean() if "sensitive" in one else False
 
 
 def _default(one: Mapping[str, Node], column: Column, absent: AbsentPolicy) -> Value:
@@ -319,7 +324,8 @@ def _derived_feature(one: Mapping[str, Node], names: list[str], transforms: Mapp
     for node in inputs:
         if node.text() not in names:
             raise node.error(f"there is no feature {node.text()!r}{nearest(node.text(), names)}")
-    return DerivedFeature(one["name"].text(), transform, tuple(names.index(node.text()) for node in inputs))
+    positions = tuple(names.index(node.text()) for node in inputs)
+    return DerivedFeature(one["name"].text(), transform, positions, sensitive=_sensitive(one))
 
 
 def _check_derivations(features: tuple[Feature, ...], members: list[dict[str, Node]]) -> None:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from features.errors import FeaturesError
 
@@ -98,9 +98,8 @@ class FeatureRow:
     event_times: tuple[float | None, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    """What is known of one key of one view, for one request.
+class Retrieved(NamedTuple):
+    """What is known of one key of one view, for one request. A tuple, because a request makes thousands of them.
 
     Attributes:
         row: The row; None when there is none, or when it could not be read.
@@ -152,6 +151,10 @@ class RowLayout:
     def number_position(self, column: int) -> int:
         """Position of column number `column` among `FeatureRow.numbers`; -1 for a string column."""
         return self._number_at[column]
+
+    def exact_position(self, column: int) -> int:
+        """Position of column number `column` among `FeatureRow.exact`; -1 for a float column."""
+        return self._exact_at[column]
 
     def pack(
         self,

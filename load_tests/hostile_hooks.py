@@ -13,13 +13,15 @@ from zlib import crc32
 import schemathesis
 from schemathesis.checks import CheckContext
 from schemathesis.core.transport import Response
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 SHORT_BUDGET_MS: Final = 250.0
 """Who allows less may be told 504: on a busy machine it is the truth."""
 
+_OK: Final = 200
 _SERVER_ERROR: Final = 500
 _TIMEOUT: Final = 504
+_FEATURE_ABSENT: Final = "urn:keyscore:problem:feature-absent"
 _INT64: Final = 2**63
 _KEYS: Final[dict[str, list[str]]] = json.loads(os.environ.get("HOSTILE_KEYS", "{}"))
 
@@ -38,11 +40,21 @@ def no_server_error(_: CheckContext, response: Response, case: schemathesis.Case
 def valid_is_accepted(ctx: CheckContext, response: Response, case: schemathesis.Case[Any]) -> None:
     """What the schema admits is understood, or, where the caller left next to no time, late.
 
-    Two kinds are left out: bytes, of which no schema can say whether they are a tf.train.Example, and integers beyond
-    64 bits, which schemathesis takes for the bound itself because it compares them as floats.
+    Whether its values are as young as it asks is a matter of the data, like whether its entities exist. Two kinds of
+    instances are left out as well: bytes, of which no schema can say whether they are a tf.train.Example, and integers
+    beyond 64 bits, which schemathesis takes for the bound itself because it compares them as floats.
     """
-    if response.status_code != _TIMEOUT and not any(map(_beyond_schemas, _instances(case))):
+    if response.status_code == _TIMEOUT or _FEATURE_ABSENT in response.text:
+        return
+    if not any(map(_beyond_schemas, _instances(case))):
         positive_data_acceptance(ctx, response, case)
+
+
+@schemathesis.check
+def invalid_is_refused(ctx: CheckContext, response: Response, case: schemathesis.Case[Any]) -> None:
+    """What the schema excludes is refused, or, where the caller wants that (`on_error: null`), null in its place."""
+    if not (response.status_code == _OK and _parameters(case).get("on_error") == "null" and _some_refused(response)):
+        negative_data_rejection(ctx, response, case)
 
 
 @schemathesis.hook
@@ -61,6 +73,11 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: Any) -> None
                 instance[at] = keys[seed % len(keys)]
 
 
+def _some_refused(response: Response) -> bool:
+    predictions = response.json()["predictions"]
+    return any(one is None or (isinstance(one, dict) and "error" in one) for one in predictions)
+
+
 def _beyond_schemas(instance: Any) -> bool:
     values = instance if isinstance(instance, list) else [instance]
     if isinstance(instance, dict):
@@ -76,11 +93,14 @@ def _instances(case: schemathesis.Case[Any]) -> list[Any]:
     return instances if isinstance(instances, list) else []
 
 
+def _parameters(case: schemathesis.Case[Any]) -> dict[str, Any]:
+    parameters = case.body.get("parameters") if isinstance(case.body, dict) else None
+    return parameters if isinstance(parameters, dict) else {}
+
+
 def _budget_ms(case: schemathesis.Case[Any]) -> float:
     """The least time that the request allows, in milliseconds."""
-    body = case.body if isinstance(case.body, dict) else {}
-    parameters = body.get("parameters")
-    asked = [parameters.get("timeout_ms")] if isinstance(parameters, dict) else []
+    asked = [_parameters(case).get("timeout_ms")]
     asked += [value for name, value in (case.headers or {}).items() if name.lower() == "x-request-timeout-ms"]
     return min(map(_number, asked), default=math.inf)
 

@@ -5,6 +5,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from service.admission import admitted
+from service.errors import DetailedOff
 from service.health import JSON
 from service.metadata import describe_bundle
 from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, ONE_OF_MANY, Problem, problem_for
@@ -21,6 +22,11 @@ async def predict(request: Request) -> Response:
 async def predict_detailed(request: Request) -> Response:
     """Scores for keys with their whole story: class, model, and every value with its status, source and age."""
     return await _answer(request, detailed=True)
+
+
+async def refuse_detailed(request: Request) -> Response:  # noqa: ARG001  # the framework's signature
+    """Stands where detailed answers would be given if they were on."""
+    raise DetailedOff
 
 
 async def metadata(request: Request) -> Response:
@@ -41,7 +47,8 @@ async def metrics(request: Request) -> Response:
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """The problem document of an error that was raised on purpose."""
-    problem = _http_problem(error) if isinstance(error, HTTPException) else problem_for(error)
+    problem = _http_problem(request, error) if isinstance(error, HTTPException) else problem_for(error)
+    request.scope["state"]["problem"] = problem.type.slug  # for the request's log line
     headers = dict(getattr(error, "headers", None) or {}) | problem.headers()
     return Response(problem.body(request.state.request_id), problem.type.status, headers)
 
@@ -49,13 +56,13 @@ async def answer_error(request: Request, error: Exception) -> Response:
 async def _answer(request: Request, *, detailed: bool) -> Response:
     service: Service = request.app.state.service
     permit = admitted(request.scope, service.pipeline.admission)
-    permit.begin()
+    permit.begin(request.scope["state"]["watch"])
     body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
     answer = await service.pipeline.answer(body, permit, detailed=detailed)
     return Response(answer.body, headers=answer.headers(), media_type="application/json")
 
 
-def _http_problem(error: HTTPException) -> Problem:
+def _http_problem(request: Request, error: HTTPException) -> Problem:
     if error.status_code == METHOD_NOT_ALLOWED.status:
         return Problem(METHOD_NOT_ALLOWED, "prediction routes take POST, the others GET")
-    return Problem(NOT_FOUND, "the paths are /predict, /predict/detailed, /livez, /readyz, /metadata, /metrics, /docs")
+    return Problem(NOT_FOUND, f"the paths are {', '.join(request.app.state.paths)}")

@@ -4,6 +4,7 @@ Addresses in the page are relative: behind a proxy that ends TLS, absolute ones 
 """
 
 from importlib.resources import files
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -18,11 +19,14 @@ def add_docs(app: FastAPI) -> None:
 
 
 async def _page(request: Request) -> Response:
+    parameters: dict[str, Any] = {"tryItOutEnabled": True, "displayRequestDuration": True}
+    if request.app.state.service.settings.admin_port is not None:  # predictions are answered on another port
+        parameters = {"supportedSubmitMethods": []}
     return get_swagger_ui_html(
         openapi_url="openapi.json",
         title=request.app.title,
         swagger_js_url="docs-assets/swagger-ui-bundle.js",
         swagger_css_url="docs-assets/swagger-ui.css",
         swagger_favicon_url="docs-assets/favicon-32x32.png",
-        swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
+        swagger_ui_parameters=parameters,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from math import inf
 from typing import Final, Protocol
 
 from features.clock import Clock
@@ -17,16 +18,26 @@ class Guarded(Protocol):
     """A connection that can be given up.
 
     Attributes:
-        awaits: What it waits for: `head` or `body` of a request, `nothing` (the next request may come), `end` (of what
-            still arrives while it is being closed), `answer` (ours).
+        awaits: What it waits for: `start` (of its first request), `head` or `body` of a request, `nothing` (the next
+            request may come), `answer` (ours), `end` (of what still arrives while it is being closed).
         since: Since when, on the monotonic clock.
+        transport: Its socket.
     """
 
     awaits: str
     since: float
+    transport: asyncio.Transport
 
     def give_up(self) -> None:
-        """Ends the wait, and with it the connection."""
+        """Ends the wait, and with it the connection; an answer that is owed is given first."""
+        ...
+
+    def unread_s(self, now: float) -> float:
+        """Seconds for which the client has taken nothing of what is written for it, as seen by these calls."""
+        ...
+
+    def last_call(self) -> None:
+        """The answer that is being worked on shall say that it is the last one."""
         ...
 
 
@@ -60,7 +71,8 @@ class Door:
             clock: The time.
             observer: Who learns of requests that are refused here.
             paths: Paths of prediction requests.
-            receive_timeout_s: Seconds for the headers, and then for the body, to arrive.
+            receive_timeout_s: Seconds for the headers, and then for the body, to arrive; also seconds for which a
+                client may take nothing of an answer.
             keep_alive_s: Seconds that a connection may idle between requests.
         """
         self.admission = admission
@@ -70,10 +82,13 @@ class Door:
         self.turnstile = Turnstile(asyncio.get_running_loop())
         self.connections: set[Guarded] = set()
         self.draining = False
+        self._receive_timeout_s: Final = receive_timeout_s
         self._patience_s: Final = {
+            "start": receive_timeout_s,
             "head": receive_timeout_s,
             "body": receive_timeout_s,
             "nothing": keep_alive_s,
+            "answer": inf,  # it has a deadline of its own
             "end": _LINGER_S,
         }
 
@@ -85,6 +100,13 @@ class Door:
         """
         now = self.clock.monotonic()
         for connection in tuple(self.connections):
-            patience_s = self._patience_s.get(connection.awaits)
-            if patience_s is not None and now - connection.since > patience_s:
+            if connection.unread_s(now) > self._receive_timeout_s:
+                connection.transport.abort()
+            elif now - connection.since > self._patience_s[connection.awaits]:
                 connection.give_up()
+
+    def drain(self) -> None:
+        """Every answer closes its connection from now on."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.last_call()

@@ -4,10 +4,13 @@
     load     ──► TableError            a file with rows for the store, or a value in it
     admit    ──► TimeoutInvalid        the header with the request's budget
              ──► Shed                  too much is in flight
+    identify ──► Unauthenticated       no ID token that this service takes
+             ──► KeysUnavailable       nobody gives us the keys to tell
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
              ──► RequestInvalid        JSON, but not a request
              ──► InstanceInvalid       one instance is of no known shape or holds a bad value
+             ──► DetailedOff           the operator gives no detailed answers
     assemble ──► InstanceFailed        one instance cannot be scored; carries the feature error and the index
              ──► DegradedRefused       the caller forbade degraded values
     anywhere ──► features.errors.DeadlineExceeded
@@ -32,6 +35,21 @@ class TableError(ServiceError):
 
 class RequestError(ServiceError):
     """Root of what is wrong with one request."""
+
+
+class Unauthenticated(RequestError):
+    """The caller has not shown who it is; the message never says what is wrong with what it showed."""
+
+
+class KeysUnavailable(RequestError):
+    """Whoever it is, it cannot be told: the issuer's keys could not be fetched yet."""
+
+
+class DetailedOff(RequestError):
+    """Detailed answers are not given here."""
+
+    def __init__(self) -> None:
+        super().__init__("detailed answers are off here (KEYSCORE_DETAILED); ask /predict for a simple one")
 
 
 class MediaTypeUnsupported(RequestError):

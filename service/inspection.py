@@ -1,6 +1,6 @@
 """Looks at everything that a start needs, one thing after the other, and says of each whether it is well.
 
-    settings ──► store ──► bundle ──► views ──► golden lines ──► an example
+    settings ──► authentication ──► store ──► bundle ──► views ──► golden lines ──► an example
 
 A start stops at the first problem; this goes on wherever the next thing can be looked at without the one before, so
 that an operator learns of all problems at once.
@@ -19,7 +19,8 @@ from features.errors import FeaturesError, StoreError
 from features.spec import FeatureView
 from features.stores.base import DescribedStore, StoredView
 from features.stores.sqlite import SqliteStore
-from service.banner import example_instance
+from service.authentication_inspection import inspect_authentication
+from service.banner import example_instance, shown_instance
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import view_problems
 from service.errors import RequestError, StartError
@@ -62,6 +63,7 @@ class _Inspection:
 
     async def run(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         settings, platform = self._settings(arguments, environ)
+        await inspect_authentication(settings, self._findings)
         if settings.store == "sqlite":
             bundle = await self._embedded(settings, platform)
         else:
@@ -173,6 +175,7 @@ class _Inspection:
                 if sent is None:
                     self._findings.warn("example", "no entity at hand to try; try one of yours with `keyscore predict`")
                     return
+                shown = orjson.dumps(shown_instance(service.bundle.spec, sent)).decode()
                 begun = time.perf_counter()
                 with service.pipeline.admission.admit() as permit:
                     body = orjson.dumps({"instances": [sent]})
@@ -181,13 +184,11 @@ class _Inspection:
         except StartError as error:
             self._findings.problem("example", str(error))
         except (RequestError, FeaturesError) as error:
-            self._findings.problem(
-                "example", f"{orjson.dumps(sent).decode()} is not answered: {problem_for(error).detail}"
-            )
+            self._findings.problem("example", f"{shown} is not answered: {problem_for(error).detail}")
         else:
             scores = orjson.loads(answer.body)["predictions"][0]
-            shown = ", ".join(f"{score:.4g}" for score in scores)
-            self._findings.ok("example", f"{orjson.dumps(sent).decode()} scores [{shown}] in {took_ms:.1f} ms")
+            rounded = ", ".join(f"{score:.4g}" for score in scores)
+            self._findings.ok("example", f"{shown} scores [{rounded}] in {took_ms:.1f} ms")
 
 
 def _without(arguments: Sequence[str], names: Mapping[str, str]) -> list[str]:

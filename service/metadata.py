@@ -20,7 +20,11 @@ def describe_bundle(bundle: Bundle, settings: Settings) -> dict[str, Any]:
             for one in spec.fields
         ],
         "views": [_view(view) for view in spec.views],
-        "features": [_feature(spec, feature) for feature in spec.features],
+        "features": [
+            _feature(spec, feature) | ({"sensitive": True} if at in spec.sensitive else {})
+            for at, feature in enumerate(spec.features)
+        ],
+        "detailed": settings.detailed,
         "limits": {
             "deadline_s": settings.deadline_s,
             "max_instances": settings.max_instances,

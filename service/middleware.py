@@ -1,4 +1,4 @@
-"""The outermost layer of our own: a request id for everybody, and an answer to what nobody caught.
+"""The outermost layer of our own: a request id for everybody, an answer to what nobody caught, and the request's line.
 
 Starlette's own catch-all answers an unhandled error and raises it again, whereupon uvicorn closes the connection and
 the next request on it fails. So errors end here.
@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.clock import Clock
 from features.events import Observer
+from service.access import AccessLog, log_fields, route_of
 from service.admission import PERMIT
 from service.events import RequestEnded
 from service.problems import INTERNAL, Problem
 from service.request_ids import HEADER, request_id_of
+from service.watching import Watching
 
 _CLIENT_CLOSED: Final = 499  # nginx's number for a client that went away before its answer
 
@@ -25,17 +27,24 @@ log = logging.getLogger("keyscore")
 class Outermost:
     """ASGI middleware; wraps the whole app."""
 
-    def __init__(self, app: ASGIApp, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self, app: ASGIApp, clock: Clock, observer: Observer, watching: Watching, access_log: AccessLog
+    ) -> None:
         """Wraps `app`.
 
         Args:
             app: The app.
             clock: The time.
             observer: Who learns of answered requests.
+            watching: Who decides which requests are watched.
+            access_log: Who writes lines about requests.
         """
         self._app = app
         self._clock = clock
         self._observer = observer
+        self._begin_watch = watching.begin
+        self._access_log = access_log
+        self._least_status_logged = access_log.least_status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -46,6 +55,8 @@ class Outermost:
         request_id = request_id_of(scope["headers"])
         state = scope.setdefault("state", {})
         state["request_id"] = request_id  # `request.state.request_id` for handlers
+        # Predictions are posted; health, metrics and documentation are not worth watching.
+        watch = state["watch"] = self._begin_watch(scope["headers"]) if scope["method"] == "POST" else None
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -60,7 +71,7 @@ class Outermost:
         except ClientDisconnect:
             status = _CLIENT_CLOSED
         except Exception:
-            log.exception("unhandled error, request_id=%s", request_id)
+            log.exception("unhandled error", extra=log_fields(scope))
             if status:  # an answer had begun; only closing the connection tells the client that it is not whole
                 raise
             await _send_internal_error(send_with_id, request_id)
@@ -68,13 +79,13 @@ class Outermost:
             permit = state.get(PERMIT)
             if permit is not None:
                 permit.leave()
-            took_s = self._clock.monotonic() - began
-            self._observer.observe(RequestEnded(_route(scope), status or _CLIENT_CLOSED, took_s))
-
-
-def _route(scope: Scope) -> str:
-    """The path template, from a closed set: what a caller writes into a path never becomes a label."""
-    return getattr(scope.get("route"), "path", "other")
+            ended = self._clock.monotonic()
+            route, status = route_of(scope), status or _CLIENT_CLOSED
+            self._observer.observe(RequestEnded(route, status, ended - began))
+            if watch is not None:
+                watch.finished(scope["method"], route, status, began, ended)
+            if status >= self._least_status_logged:
+                self._access_log.write(scope, route, status, ended - began)
 
 
 async def _send_internal_error(send: Send, request_id: str) -> None:

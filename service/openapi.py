@@ -4,7 +4,7 @@ The instance schema is made of the spec, so a caller's generated client asks for
 to the parser in both directions: what the schema admits is understood, what it excludes is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from features.keys import MAX_KEY_LENGTH, KeyDType, KeyPart
@@ -17,19 +17,31 @@ _INT64: Final[Mapping[str, Any]] = {"type": "integer", "minimum": -(2**63), "max
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _PROBLEMS: Final = {
     400: "The body is not JSON.",
+    401: "No bearer ID token that this service takes.",
+    403: "Detailed answers are not given here.",
     404: "An entity is unknown, and the policy of one of its features is `fail`.",
     408: "The body did not arrive before the deadline.",
     413: "The body is too large; the connection is closed.",
     415: "The body is not declared as JSON in UTF-8.",
     422: "The request or one of its instances cannot be understood, or a feature is null or too old.",
     502: "The feature store's answer cannot be right, or it refused the service.",
-    503: "At the limit, not ready, or features cannot be read; try again after `Retry-After` seconds.",
+    503: "At the limit, not ready, or features or the keys of ID tokens cannot be read; try again after `Retry-After` "
+    "seconds.",
     504: "The deadline has passed.",
 }
 
 
-def request_body(spec: Spec, max_instances: int) -> dict[str, Any]:
-    """The OpenAPI `requestBody` of the prediction routes."""
+def request_body(spec: Spec, max_instances: int, *, detailed: bool = True) -> dict[str, Any]:
+    """The OpenAPI `requestBody` of the prediction routes.
+
+    Args:
+        spec: The bundle's spec.
+        max_instances: How many instances one request may hold.
+        detailed: Whether detailed answers are given at all.
+    """
+    parameters = Parameters.model_json_schema()
+    if not detailed:
+        parameters["properties"]["response"] |= {"anyOf": [{"const": "simple"}, {"type": "null"}]}
     schema = {
         "type": "object",
         "required": ["instances"],
@@ -41,7 +53,7 @@ def request_body(spec: Spec, max_instances: int) -> dict[str, Any]:
                 "maxItems": max_instances,
                 "items": instance_schema(spec),
             },
-            "parameters": {"anyOf": [Parameters.model_json_schema(), {"type": "null"}]},
+            "parameters": {"anyOf": [parameters, {"type": "null"}]},
         },
     }
     return {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -50,6 +62,8 @@ def request_body(spec: Spec, max_instances: int) -> dict[str, Any]:
 def instance_schema(spec: Spec) -> dict[str, Any]:
     """JSON Schema of one instance."""
     values = {part.name: _key(part) for part in spec.keys} | {one.name: _field(one) for one in spec.fields}
+    for name in spec.sensitive_fields:
+        values[name] = {**values[name], "writeOnly": True}  # sent, never told
     shapes: list[dict[str, Any]] = [
         {
             "title": "by name",
@@ -82,13 +96,22 @@ def instance_schema(spec: Spec) -> dict[str, Any]:
     return {"anyOf": shapes}
 
 
-def responses(*, detailed: bool) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a prediction route."""
+def responses(
+    *, detailed: bool, sensitive: Sequence[str] = (), without: Collection[int] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a prediction route.
+
+    Args:
+        detailed: Its style.
+        sensitive: Names of the features whose values are masked.
+        without: Statuses that this service never answers.
+    """
+    masked = f" Masked values: {', '.join(sensitive)}." if detailed and sensitive else ""
     found: dict[int | str, dict[str, Any]] = {
         200: {
             # either route gives both styles: `parameters.response` decides
             "model": DetailedAnswer | SimpleAnswer if detailed else SimpleAnswer | DetailedAnswer,
-            "description": "One prediction for each instance, in order.",
+            "description": "One prediction for each instance, in order." + masked,
             "headers": {
                 "X-Keyscore-Degraded": _count("substituted because of an error, or served beyond its stale window"),
                 "X-Keyscore-Defaulted": _count("absent and replaced by its declared default"),
@@ -96,12 +119,32 @@ def responses(*, detailed: bool) -> dict[int | str, dict[str, Any]]:
         }
     }
     for status, description in _PROBLEMS.items():
-        found[status] = problem_response(description)
+        if status not in without:
+            found[status] = problem_response(description)
     return found
 
 
+def complete(document: dict[str, Any], guarded: Collection[str]) -> None:
+    """Adds to an OpenAPI document what the framework does not know.
+
+    Args:
+        document: Is changed.
+        guarded: The paths that want a bearer token.
+    """
+    components = document["components"]
+    components["schemas"].setdefault(ProblemDocument.__name__, ProblemDocument.model_json_schema())
+    if guarded:
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An ID token."}
+        components["securitySchemes"] = {"bearer": scheme}
+    for path in guarded:
+        for operation in document["paths"].get(path, {}).values():
+            operation["security"] = [{"bearer": []}]
+            for status in (401, 503):
+                operation["responses"].setdefault(str(status), problem_response(_PROBLEMS[status]))
+
+
 def problem_response(description: str) -> dict[str, Any]:
-    """The OpenAPI response of a problem document; the model itself comes in with `DetailedAnswer`."""
+    """The OpenAPI response of a problem document; `complete` brings the model itself."""
     schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 

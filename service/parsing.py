@@ -16,15 +16,16 @@ whether it fails the request is the caller's choice (`on_error`).
 
 import base64
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
 
 from features.errors import InvalidKey
-from features.keys import make_key_text
+from features.keys import make_key_text, make_key_texts
 from features.planning import Instance
 from features.spec import RequestField, Spec
 from features.values import FLOAT32_MAX, DType, Value
@@ -38,6 +39,9 @@ _EXACT_FLOAT: Final = 2.0**53  # from here on a float no longer tells which inte
 _EXACT_FLOAT32: Final = 2.0**24
 _MEMBERS: Final = frozenset({"instances", "parameters"})
 _SHIPPED: Final = Parameters()
+_SCALARS: Final = frozenset({str, int, float})
+_WORTHWHILE: Final = 4
+"""So many instances, and looking at them column by column is faster than one by one."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class ParsedRequest:
         instances: The instances that could be understood.
         indexes: Position in the request of each of `instances`.
         failures: Why an instance could not be understood, by its position in the request.
+        sent: What JSON made of the instances; None in place of those that have been looked at.
     """
 
     size: int
@@ -57,6 +62,7 @@ class ParsedRequest:
     instances: list[Instance] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     failures: dict[int, InstanceInvalid] = field(default_factory=dict)
+    sent: list[Any] = field(default_factory=list, repr=False)
 
 
 class RequestParser:
@@ -86,6 +92,17 @@ class RequestParser:
             BodyMalformed: It is not JSON text in UTF-8.
             RequestInvalid: It is JSON, but not a request.
         """
+        request = self.open(body)
+        self.read(request, 0, request.size)
+        return request
+
+    def open(self, body: bytes) -> ParsedRequest:
+        """The request in `body`, none of its instances looked at yet.
+
+        Raises:
+            BodyMalformed: It is not JSON text in UTF-8.
+            RequestInvalid: It is JSON, but not a request.
+        """
         sent = _json(body)
         if not isinstance(sent, dict) or "instances" not in sent:
             raise RequestInvalid('the body must be an object with a list "instances"')
@@ -96,15 +113,56 @@ class RequestParser:
             raise RequestInvalid('"instances" must be a list with at least one instance')
         if len(instances) > self._max_instances:
             raise RequestInvalid(f'"instances" holds more than {self._max_instances} instances')
-        result = ParsedRequest(len(instances), parse_parameters(sent.get("parameters")))
-        extra = result.parameters.extra == "ignore"
-        for index, value in enumerate(instances):
+        return ParsedRequest(len(instances), parse_parameters(sent.get("parameters")), sent=instances)
+
+    def read(self, request: ParsedRequest, start: int, stop: int) -> None:
+        """Understands the instances from `start` to before `stop`, the next ones of an opened request.
+
+        What JSON made of them is let go of here: a million objects that die together at the end hold the loop.
+        """
+        values = request.sent[start:stop]
+        request.sent[start:stop] = [None] * len(values)
+        alike = self._all_alike(values) if len(values) >= _WORTHWHILE else None
+        if alike is not None:
+            request.instances.extend(alike)
+            request.indexes.extend(range(start, stop))
+            return
+        extra = request.parameters.extra == "ignore"
+        for index, value in enumerate(values, start):
             try:
-                result.instances.append(self.instance(value, ignore_extra=extra))
-                result.indexes.append(index)
+                request.instances.append(self.instance(value, ignore_extra=extra))
+                request.indexes.append(index)
             except InstanceInvalid as error:
-                result.failures[index] = error
-        return result
+                request.failures[index] = error
+
+    def _all_alike(self, values: Sequence[Any]) -> Iterable[Instance] | None:
+        """The instances of `values` if they are all of one plain shape and valid, column by column.
+
+        A third of the time that `instance` takes for each; None where it has to be asked: about anything unusual.
+        """
+        kinds = set(map(type, values))
+        columns: list[list[Any]]
+        try:
+            if kinds == {dict}:
+                if set(map(len, values)) != {len(self._names)} or _B64 in self._names:
+                    return None
+                columns = [[members[name] for members in values] for name in self._names]
+            elif kinds == {list}:
+                if set(map(len, values)) != {len(self._names)}:
+                    return None
+                columns = [list(column) for column in zip(*values, strict=True)]
+            elif self._scalar and kinds <= _SCALARS:
+                columns = [list(values)]
+            else:
+                return None
+            n_keys = len(self._keys)
+            keys = [make_key_texts(column, part) for column, part in zip(columns, self._keys, strict=False)]
+            fields = [
+                _field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
+            ]
+        except (KeyError, InvalidKey, InstanceInvalid):
+            return None
+        return map(Instance, zip(*keys, strict=True), zip(*fields, strict=True) if fields else repeat(()))
 
     def instance(self, value: Any, *, ignore_extra: bool = False) -> Instance:
         """Understands one instance.
@@ -234,6 +292,26 @@ def field_value(value: Any, declared: RequestField) -> Value:
     raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[declared.dtype]}", field=declared.name)
 
 
+def _field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Value]:
+    """`field_value` of each; finite numbers are checked and rounded all at once.
+
+    Raises:
+        InstanceInvalid: One of them is not of the declared type or out of bounds.
+    """
+    kinds = set(map(type, values))
+    if declared.dtype is DType.FLOAT and kinds <= _NUMBERS:
+        least, most = min(values), max(values)
+        if least >= -FLOAT32_MAX and most <= FLOAT32_MAX:
+            _bounded(least, declared)
+            _bounded(most, declared)
+            together = struct.Struct(f"={len(values)}f")
+            return together.unpack(together.pack(*values))
+    if declared.dtype is DType.STRING and kinds == {str}:
+        return values
+    return [field_value(value, declared) for value in values]
+
+
+_NUMBERS: Final = frozenset({int, float})
 _WORDS: Final = {
     DType.STRING: "a string",
     DType.BOOL: "true or false",

@@ -6,16 +6,16 @@ Each name is the method, the span, the metric label and the row in the benchmark
 in one place.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from types import TracebackType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.assembly import Assembler, Assembly
+from features.assembly import Assembler, Assembly, as_float32
 from features.clock import Clock
 from features.deadline import Deadline
 from features.errors import DeadlineExceeded, FeatureUnread, StoreAnswerInvalid, StoreDenied
@@ -23,21 +23,22 @@ from features.events import Observer
 from features.freshness import Bounds
 from features.planning import Instance, Lookup, Planner
 from features.retrieval import Retrieval
+from features.turns import SLICE, Turns
 from features.values import Retrieved
 from service.admission import Admission, Permit
 from service.bundle import Bundle
-from service.errors import DegradedRefused, InstanceFailed
+from service.errors import DegradedRefused, DetailedOff, InstanceFailed
 from service.events import InstancesAssembled, RowsAged, RowsScored, Stage, ValuesSubstituted, Watch
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction
-from service.responses import Answer, detailed_answer, detailed_parts, simple_answer
+from service.responses import Answer, DetailedAnswer, simple_answer
 
-_INLINE_ROWS: Final = 1_000
-"""Rows that are scored on the event loop; 1,000 rows of 500 trees take less than a millisecond, a thread to hand them
-to costs a tenth of that and more when the machine is busy."""
+_ROWS_AT_ONCE: Final = 512
+"""Rows that are scored in one call, 0.25 ms for 500 trees. On the event loop: a thread would hold the interpreter while
+it takes the rows in, and make the loop wait for it up to 5 ms at a time."""
 
-_PARTS_AT_ONCE: Final = 32
-"""Detailed instances that are written in one go; each takes about 0.1 ms."""
+_PARTS_AT_ONCE: Final = 16
+"""Detailed instances that are written in one go; each takes 0.05 ms."""
 
 _ROWS_AGED: Final = 32
 """Rows of a view whose age is noted in a watched request; ten thousand would hold the loop up for milliseconds."""
@@ -55,12 +56,14 @@ class Pipeline:
         "_assembler",
         "_bundle",
         "_clock",
+        "_detailed",
         "_features_share",
         "_has_classes",
         "_observer",
         "_parser",
         "_planner",
         "_retrieval",
+        "_turns",
         "admission",
     )
 
@@ -75,6 +78,8 @@ class Pipeline:
         observer: Observer,
         max_instances: int,
         features_share: float,
+        turns: Turns | None = None,
+        detailed: bool = True,
     ) -> None:
         """Puts the stages together.
 
@@ -87,6 +92,8 @@ class Pipeline:
             observer: Who learns of rows and substitutions.
             max_instances: How many instances one request may hold.
             features_share: Share of the budget that reading features may use.
+            turns: Where long work waits for its turn; its own if it shares them with nobody.
+            detailed: Whether detailed answers are given at all.
         """
         self._bundle = bundle
         self._assembler = assembler
@@ -96,7 +103,9 @@ class Pipeline:
         self._clock = clock
         self._observer = observer
         self._features_share = features_share
+        self._detailed = detailed
         self._has_classes = bundle.scorer.signature.classes is not None
+        self._turns = turns or Turns()
         self.admission = admission
 
     async def answer(self, body: bytes, permit: Permit, *, detailed: bool) -> Answer:
@@ -111,14 +120,18 @@ class Pipeline:
             RequestError: The request is at fault.
             FeaturesError: Features are.
         """
-        request = self.parse(body, permit.watch)
+        request = await self.parse(body, permit.deadline, permit.watch)
         deadline = permit.deadline
         if request.parameters.timeout_ms is not None:
             deadline = Deadline(min(permit.latest, permit.arrived + request.parameters.timeout_ms / 1000), self._clock)
-        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
+        if in_detail and not self._detailed:
+            raise DetailedOff
+        prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
+        if len(request.instances) > SLICE:
+            await self._let_go(prediction)
         if answer.degraded or answer.defaulted:
             self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))
         return answer
@@ -137,9 +150,9 @@ class Pipeline:
         if deadline.passed:  # a read whose answer nobody waits for would only be load
             raise DeadlineExceeded("the deadline passed before features were read")
         bounds = Bounds.of_request(arrived, parameters.max_cached_s, parameters.max_age_s)
-        lookups = self.plan(request.instances, watch)
-        retrieved = await self.retrieve(lookups, bounds, self._features_deadline(arrived, deadline), watch)
-        assembly = self.assemble(request.instances, retrieved, bounds, watch)
+        lookups = await self.plan(request.instances, deadline, watch)
+        retrieved = await self.retrieve(lookups, bounds, arrived, deadline, watch)
+        assembly = await self.assemble(request.instances, retrieved, bounds, deadline, watch)
         self._observer.observe(InstancesAssembled(len(request.instances), assembly.absent))
         if watch is not None:
             self._note_ages(assembly)
@@ -153,50 +166,84 @@ class Pipeline:
         if deadline.passed:
             raise DeadlineExceeded("the deadline passed before scoring")
         scored = [index for index in range(len(request.instances)) if index not in assembly.failures]
-        return Prediction(request, assembly, await self.score(assembly, scored, watch), scored, failures)
+        scores = await self.score(assembly, scored, deadline, watch)
+        return Prediction(request, assembly, scores, scored, failures)
 
-    def parse(self, body: bytes, watch: Watch | None = None) -> ParsedRequest:
+    async def parse(self, body: bytes, deadline: Deadline, watch: Watch | None = None) -> ParsedRequest:
         """Bytes to instances."""
         with self._timed(Stage.PARSE, watch):
-            return self._parser.parse(body)
+            request = self._parser.open(body)
+            if request.size <= SLICE:
+                self._parser.read(request, 0, request.size)
+                return request
+            await self._turns.over(request.size, partial(self._parser.read, request), deadline)
+            return request
 
-    def plan(self, instances: Sequence[Instance], watch: Watch | None = None) -> tuple[Lookup, ...]:
+    async def plan(
+        self, instances: Sequence[Instance], deadline: Deadline, watch: Watch | None = None
+    ) -> tuple[Lookup, ...]:
         """Which rows of which views."""
         with self._timed(Stage.PLAN, watch):
-            return self._planner.plan(instances)
+            if len(instances) <= SLICE:
+                return self._planner.plan(instances)
+            lookups: list[Lookup] = []
+
+            def look_up(start: int, _: int) -> None:
+                lookups.append(self._planner.lookup(start, instances))
+
+            await self._turns.over(self._planner.views, look_up, deadline, at_once=1)
+            return tuple(lookups)
 
     async def retrieve(
-        self, lookups: Sequence[Lookup], bounds: Bounds, deadline: Deadline, watch: Watch | None = None
+        self,
+        lookups: Sequence[Lookup],
+        bounds: Bounds,
+        arrived: float,
+        deadline: Deadline,
+        watch: Watch | None = None,
     ) -> list[list[Retrieved]]:
         """The rows, from cache or store."""
         with self._timed(Stage.RETRIEVE, watch):
-            return await self._retrieval.retrieve(lookups, bounds, deadline)
+            return await self._retrieval.retrieve(lookups, bounds, self._features_deadline(arrived, deadline), deadline)
 
-    def assemble(
+    async def assemble(
         self,
         instances: Sequence[Instance],
-        retrieved: Sequence[Sequence[Retrieved]],
+        retrieved: Sequence[list[Retrieved]],
         bounds: Bounds,
+        deadline: Deadline,
         watch: Watch | None = None,
     ) -> Assembly:
         """The model's vectors."""
         with self._timed(Stage.ASSEMBLE, watch):
-            return self._assembler.assemble(instances, retrieved, bounds, self._clock.wall())
+            if len(instances) <= SLICE:
+                return self._assembler.assemble(instances, retrieved, bounds, self._clock.wall())
+            assembly = self._assembler.begin(instances, retrieved, self._clock.wall())
+            await self._turns.over(len(instances), partial(self._assembler.fill, assembly, bounds), deadline)
+            return assembly
 
-    async def score(self, assembly: Assembly, rows: list[int], watch: Watch | None = None) -> NDArray[np.float64]:
+    async def score(
+        self, assembly: Assembly, rows: list[int], deadline: Deadline, watch: Watch | None = None
+    ) -> NDArray[np.float64]:
         """The model's outputs for these rows of the assembly, `(len(rows), n_outputs)`."""
         with self._timed(Stage.SCORE, watch):
-            numeric, categorical = assembly.numeric32, assembly.categorical
-            if len(rows) < len(numeric):
-                numeric = numeric[rows]
-                categorical = [categorical[row] for row in rows] if categorical else categorical
-            score = self._bundle.scorer.score
-            if len(rows) <= _INLINE_ROWS:
-                scores = score(numeric, categorical or None)
+            if len(rows) <= _ROWS_AT_ONCE:
+                scores = self._score(assembly, rows)
             else:
-                scores = await asyncio.to_thread(score, numeric, categorical or None)
+                scores = np.empty((len(rows), self._bundle.scorer.signature.n_outputs))
+
+                def score(start: int, stop: int) -> None:
+                    scores[start:stop] = self._score(assembly, rows[start:stop])
+
+                await self._turns.over(len(rows), score, deadline, at_once=_ROWS_AT_ONCE)
             self._observer.observe(RowsScored(len(rows), scores[:, -1] if self._has_classes else None))
             return scores
+
+    def _score(self, assembly: Assembly, rows: list[int]) -> NDArray[np.float64]:
+        numeric, categorical = assembly.numeric, assembly.categorical
+        if len(rows) < len(numeric):
+            numeric, categorical = numeric[rows], categorical[rows]
+        return self._bundle.scorer.score(as_float32(numeric), categorical)
 
     async def respond(
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
@@ -205,14 +252,20 @@ class Pipeline:
         with self._timed(Stage.RESPOND, watch):
             if not detailed:
                 return simple_answer(prediction)
-            parts: list[bytes] = []
-            for part in detailed_parts(self._bundle, prediction):
-                parts.append(part)
-                if len(parts) % _PARTS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                    if deadline.passed:
-                        raise DeadlineExceeded("the deadline passed before the answer was written")
-            return detailed_answer(prediction, parts)
+            answer = DetailedAnswer(self._bundle, prediction)
+            await self._turns.over(prediction.request.size, answer.write, deadline, at_once=_PARTS_AT_ONCE)
+            return answer.whole()
+
+    async def _let_go(self, prediction: Prediction) -> None:
+        """Forgets what a large request was made of, slice by slice: all at once, at its end, takes milliseconds."""
+        instances, retrieved = prediction.request.instances, prediction.assembly.retrieved
+
+        def forget(start: int, stop: int) -> None:
+            del instances[start - stop :]
+            for rows in retrieved:
+                del rows[start - stop :]
+
+        await self._turns.over(len(instances), forget)
 
     def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
         return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))

@@ -19,7 +19,7 @@ _TYPE_PREFIX: Final = "urn:keyscore:problem:"
 _RETRY_AFTER_S: Final = 1  # an outage or a burst is worth another try, but not at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each
 class ProblemType:
     """One row of the table.
 
@@ -29,6 +29,7 @@ class ProblemType:
         title: The same for every occurrence.
         retry: Whether the same request may succeed a little later.
         close: Whether the connection cannot be used any more.
+        challenge: Whether the caller has to show who it is (RFC 6750, section 3).
     """
 
     slug: str
@@ -36,6 +37,7 @@ class ProblemType:
     title: str
     retry: bool = False
     close: bool = False
+    challenge: bool = False
 
     @property
     def uri(self) -> str:
@@ -78,6 +80,8 @@ class Problem:
             headers["retry-after"] = str(_RETRY_AFTER_S)
         if self.type.close:
             headers["connection"] = "close"
+        if self.type.challenge:
+            headers["www-authenticate"] = "Bearer"
         return headers
 
 
@@ -106,6 +110,11 @@ TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
         errors.DegradedRefused: ProblemType(
             "features-degraded", 503, "Features are degraded and the request forbids it", retry=True
         ),
+        errors.Unauthenticated: ProblemType("unauthenticated", 401, "The caller is not authenticated", challenge=True),
+        errors.KeysUnavailable: ProblemType(
+            "authentication-unavailable", 503, "Callers cannot be authenticated at the moment", retry=True
+        ),
+        errors.DetailedOff: ProblemType("detailed-off", 403, "Detailed answers are not given"),
         errors.Shed: ProblemType("overloaded", 503, "The service is at its limit", retry=True),
         features_errors.EntityNotFound: ProblemType("entity-not-found", 404, "An entity is unknown"),
         features_errors.FeatureAbsent: ProblemType("feature-absent", 422, "A feature has no usable value"),
@@ -136,7 +145,7 @@ def problem_for(error: Exception) -> Problem:
         # what is wrong with an answer is said in the spec's own names
         why = f": {error.cause}" if isinstance(error.cause, features_errors.StoreAnswerInvalid) else ""
         return Problem(inner.type, f"{error}{why}", {"feature": error.feature, "view": error.view})
-    found = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
+    found = TABLE.get(type(error)) or next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
     if found is INTERNAL:
         return Problem(INTERNAL, "the error was logged under this request id")
     detail = str(error) if isinstance(error, _OWN_WORDS) else found.title

@@ -3,61 +3,40 @@
 uvicorn waits for ever for the rest of a request, takes megabytes of headers, and makes a task of every request before
 anybody can refuse it. Here
 
-- headers, and then the body, must arrive in time (`Door.sweep`);
-- headers are bounded in number and size, and HTTP/1.1 must name its host (RFC 9112 section 3.2);
+- headers, and then the body, must arrive in time, and our answers must be read (`Door.sweep`);
+- heads are bounded, and must be understood alike by everybody who reads them (`service.heads`);
 - a prediction request is admitted, or refused with a few bytes, as soon as its headers are read; the admitted begin in
   turn (`Turnstile`);
-- what is wrong on this level is answered by a problem document like everything else;
-- a connection that is closed while its sender may still be sending lingers: closing at once would reset it and destroy
-  the answer before it is read (RFC 9112 section 9.6).
+- what is wrong on this level is answered by a problem document like everything else, after the answers that are owed;
+- a connection that is closed while its sender may still be sending lingers: closing at once would destroy the answer
+  before it is read (RFC 9112 section 9.6).
+
+Requests may be pipelined: `_current` is the one whose body is arriving, `_running` the one that the app works on,
+`pipeline` those in between; `cycle` is the newest.
 """
 
 import asyncio
-import urllib.parse
 from functools import partial
 from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.admission import LARGE_BYTES, PERMIT
+from service.admission import PERMIT
+from service.cycles import Flow, Outlet, cycle_of, scope_of
 from service.door import Door
 from service.errors import RequestError
 from service.events import RequestEnded
-from service.problems import (
-    HEADERS_TOO_LARGE,
-    MALFORMED_HTTP,
-    RECEIPT_TIMEOUT,
-    URL_TOO_LONG,
-    Problem,
-    problem_for,
-)
-from service.request_ids import HEADER, request_id_of
+from service.heads import MAX_HEAD_BYTES, head_problem, is_large, too_large, without_upgrade
+from service.problems import MALFORMED_HTTP, RECEIPT_TIMEOUT, Problem, problem_for
+from service.refusals import refusal
+from service.request_ids import request_id_of
 
-_MAX_HEAD_BYTES: Final = 32 * 1024
-"""Request line and headers; half of what Google's load balancers pass on, 100 times what curl sends."""
-_MAX_HEADERS: Final = 100
-"""Apache's default."""
-_MAX_URL_BYTES: Final = 8 * 1024
-"""RFC 9112 section 3 asks for at least 8,000."""
-
-
-class _Outlet:
-    """The transport as uvicorn's cycles see it; closing it is the protocol's business."""
-
-    __slots__ = ("_end", "get_extra_info", "is_closing", "write")
-
-    def __init__(self, transport: asyncio.Transport, end: "GuardedProtocol") -> None:
-        self._end = end
-        self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
-        self.write = transport.write
-
-    def close(self) -> None:
-        """Ends the connection after what has been written."""
-        self._end.close()
+_MAX_PIPELINED: Final = 100
+"""Requests that may wait for the answer to an earlier one; what comes after them is not read."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -75,10 +54,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._door = door
         self._clock = door.clock
         self._outlet: Any = None
-        self._head_bytes = 0
+        self._current: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | None = None
         self._refused = False  # the request that is being received has had its answer already
+        self._idle_bytes = 0  # received since the last piece of a body or end of a head
+        self._last_word: Problem | None = None  # to be said after the answers that are owed
         self._deaf = False  # nothing that still arrives matters
-        self.awaits = "head"
+        self._stopping = False  # there is no time to linger any more
+        self._unread = 0, 0.0
+        self.awaits = "start"
         self.since = self._clock.monotonic()
 
     def __repr__(self) -> str:
@@ -87,28 +71,31 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """See asyncio."""
         super().connection_made(transport)
-        self._outlet = _Outlet(transport, self)
+        self.flow = Flow(transport, self.pipeline)
+        self._outlet = Outlet(transport, self.close)
         self._door.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         self._door.connections.discard(self)
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
-        if self._deaf:
-            return
-        if self.awaits in ("head", "nothing"):
-            self._head_bytes += len(data)
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # there is nothing to upgrade to; the request is answered as the HTTP that it also is
-        except httptools.HttpParserError:
-            self._fail(Problem(MALFORMED_HTTP, "the request cannot be parsed as HTTP/1.1"))
-        if self.awaits == "head" and self._head_bytes > _MAX_HEAD_BYTES and not self._deaf:
-            self._fail(_too_large(len(self.url)))
+        self._idle_bytes += len(data)
+        while data and not self._deaf:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._ignore_upgrade(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                self._fail(Problem(MALFORMED_HTTP, "the request cannot be parsed as HTTP/1.1"))
+        if self._idle_bytes > MAX_HEAD_BYTES:
+            self._fail(too_large(self.url if self.awaits == "head" else b""))
 
     # What the parser calls, in this order.
 
@@ -123,192 +110,190 @@ class GuardedProtocol(HttpToolsProtocol):
         self.awaits = "head"
         self.since = self._clock.monotonic()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or else a trailer field, which must not pass for one (RFC 9110 section 6.5.1)."""
+        if self.awaits == "head":
+            name = name.lower()
+            if name == b"expect":
+                self.expect_100_continue = value.lower() == b"100-continue"
+            self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         """All headers: refuse the request, or let it in."""
         if self._deaf:
             return
-        self._head_bytes = 0
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":
+            return  # the parser would skip the body
+        self._idle_bytes = 0
         self.awaits = "body"
         version = self.parser.get_http_version()
-        problem = self._head_problem(version)
+        problem = head_problem(method, self.url, version, self.headers)
         if problem is not None:
             self._fail(problem)
-            return
+        elif len(self.pipeline) == _MAX_PIPELINED:
+            self.cycle.keep_alive = False
+            self._deaf = True
+        else:
+            self._admit(method, version)
+
+    def _admit(self, method: bytes, version: str) -> None:
         url = httptools.parse_url(self.url)
-        method = self.parser.get_method()
-        state = self.app_state.copy()
-        waits_for_another = self.cycle is not None and not self.cycle.response_complete
+        waits_for_another = self._running is not None
+        permit = None
         if method == b"POST" and url.path in self._door.routes and not waits_for_another:
             try:
-                state[PERMIT] = self._door.admission.admit(self.headers)
+                permit = self._door.admission.admit(self.headers)
             except RequestError as error:
                 self._refuse(problem_for(error), self._door.routes[url.path])
                 return
-        self.scope = self._scope(method.decode("ascii"), version, url, state)
-        self._begin(self._cycle(version), waits_for_another=waits_for_another, admitted=PERMIT in state)
+        self.scope = scope_of(self, method, version, url)
+        may_stay = version != "1.0" and self.parser.should_keep_alive() and not self._door.draining
+        self.cycle = self._current = cycle_of(self, self._outlet, keep_alive=may_stay)
+        if waits_for_another:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+            return
+        self._running = self.cycle
+        if permit is None:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.scope["state"][PERMIT] = permit
+            self._door.turnstile.enter(partial(self._start_asgi_task, self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
-        if not (self._refused or self._deaf):
-            super().on_body(body)
+        self._idle_bytes = 0
+        cycle = self._current
+        if cycle is None or cycle.response_complete or self._deaf:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._deaf:
+        if self._deaf or self.awaits == "head":
             return
-        if self._refused or self.cycle.response_complete:
-            self._await_nothing()
-        else:
-            self.awaits = "answer"
-            super().on_message_complete()
+        if self._current is not None:
+            self._current.more_body = False
+            self._current.message_event.set()
+            self._current = None
+        self._refused, self.headers = False, []  # nothing of it may show in what is said of the next one
+        self._await("nothing" if self._running is None else "answer")
 
     def on_response_complete(self) -> None:
         """Our answer is written; the next request may begin."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing() or self._deaf:
+        self._running = None
+        if self.transport.is_closing() or self.awaits == "end":
             return
-        self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-        elif not self.cycle.more_body:
-            self._await_nothing()
+            self._running, app = self.pipeline.pop()
+            self._start_asgi_task(self._running, app)
+        elif self._last_word is not None:
+            self._say(self._last_word, closes=True)
+        elif self.awaits == "answer":
+            self._await("nothing")
+        self.flow.resume_reading()
 
-    # The ends of a connection.
+    def unread_s(self, now: float) -> float:
+        """See `service.door.Guarded`."""
+        size = self.transport.get_write_buffer_size()
+        if not size or size != self._unread[0]:
+            self._unread = size, now
+        return now - self._unread[1]
 
     def give_up(self) -> None:
         """See `service.door.Guarded`."""
-        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        if self.awaits == "head" and not self._head_bytes:
-            self.transport.close()  # it never began to speak
-        elif self.awaits in ("nothing", "end") or self._refused or answering:
+        if self.awaits in ("start", "nothing"):
+            self.transport.close()
+        elif self.flow.read_paused or (self.awaits == "end" and self.transport.get_write_buffer_size()):
+            self.since = self._clock.monotonic()  # it was we who did not listen, or who have something to say yet
+        elif self.awaits == "end" or self._refused:
             self.transport.abort()
         else:
             self._fail(Problem(RECEIPT_TIMEOUT, f"the {self.awaits} of the request did not arrive in time"))
 
+    def last_call(self) -> None:
+        """See `service.door.Guarded`."""
+        if self._running is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """See uvicorn."""
+        self._stopping = True
+        if self._running is None:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
     def close(self) -> None:
         """Ends the connection when what has been written is on its way."""
-        if self.awaits == "body" and not self.transport.is_closing():
+        if self.awaits in ("head", "body") or self._deaf:
             self._linger()
         else:
             self.transport.close()
 
     def _fail(self, problem: Problem) -> None:
-        """Answers what the app will never see, and ends the connection."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or self.awaits != "body":
-                # An answer to an earlier request is under way; it shall be the last one.
-                cycle.keep_alive = False
-                self._deaf = True
-                return
-            cycle.disconnected = True  # the app waits for a body that will not come
-            cycle.message_event.set()
-        self._write(problem)
-        self._linger()
+        """Answers what the app will never see, when its turn comes, and ends the connection."""
+        if self._deaf:
+            return
+        self._deaf = True
+        current, running = self._current, self._running
+        if self._refused or (current is not None and current.response_complete):
+            self._linger()  # it has had its answer
+        elif running is None:
+            self._say(problem, closes=True)
+        elif current is not running:
+            if current is not None:
+                self.pipeline.popleft()
+            self._last_word = problem
+        elif running.response_started:
+            running.keep_alive = False
+        else:
+            running.disconnected = True  # the app waits for a body that will not come
+            running.waiting_for_100_continue = False
+            running.message_event.set()
+            self._running = None
+            self._say(problem, closes=True)
 
     def _refuse(self, problem: Problem, route: str) -> None:
         """Answers a prediction request in the app's place; the connection stays usable if its body is small."""
         self._refused = True
-        self._write(problem)
+        self._say(problem, closes=self._door.draining or self.expect_100_continue or is_large(self.headers))
         self._door.observer.observe(RequestEnded(route, problem.type.status, 0.0))
-        if self._door.draining or _is_large(self.headers):
+
+    def _say(self, problem: Problem, *, closes: bool) -> None:
+        request_id = request_id_of(self.headers or ())
+        self.transport.write(refusal(problem, request_id, self.server_state.default_headers, closes=closes))
+        if closes:
             self._linger()
 
     def _linger(self) -> None:
+        if self.awaits == "end":
+            return
         self._deaf = True
-        self.awaits = "end"
-        self.since = self._clock.monotonic()
-        if not self.transport.is_closing():
+        self._await("end")
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        if self._stopping:
+            self.transport.close()
+        elif not self.transport.is_closing():
             self.transport.write_eof()
 
-    def _await_nothing(self) -> None:
-        self.awaits = "nothing"
+    def _await(self, what: str) -> None:
+        self.awaits = what
         self.since = self._clock.monotonic()
 
-    def _write(self, problem: Problem) -> None:
-        request_id = request_id_of(self.headers or ())
-        body = problem.body(request_id)
-        closes = problem.type.close or self._door.draining or (self._refused and _is_large(self.headers))
-        fields = [
-            *self.server_state.default_headers,
-            *((name.encode(), value.encode()) for name, value in problem.headers().items() if name != "connection"),
-            (HEADER, request_id.encode()),
-            (b"content-length", b"%d" % len(body)),
-            *([(b"connection", b"close")] if closes else ()),
-        ]
-        lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[problem.type.status], lines, body))
-
-    # The parts of a request's beginning.
-
-    def _head_problem(self, version: str) -> Problem | None:
-        headers = self.headers
-        size = len(self.url) + sum(len(name) + len(value) for name, value in headers)
-        if size > _MAX_HEAD_BYTES or len(headers) > _MAX_HEADERS or len(self.url) > _MAX_URL_BYTES:
-            return _too_large(len(self.url))
-        if version == "1.1" and not any(name == b"host" for name, _ in headers):
-            return Problem(MALFORMED_HTTP, "an HTTP/1.1 request must have a Host header")
-        return None
-
-    def _scope(self, method: str, version: str, url: Any, state: dict[str, Any]) -> Any:
-        path = url.path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": version,
-            "method": method,
-            "scheme": self.scheme,
-            "server": self.server,
-            "client": self.client,
-            "root_path": self.root_path,
-            "path": self.root_path + (urllib.parse.unquote(path) if "%" in path else path),
-            "raw_path": self.root_path.encode("ascii") + url.path,
-            "query_string": url.query or b"",
-            "headers": self.headers,
-            "state": state,
-        }
-
-    def _cycle(self, version: str) -> RequestResponseCycle:
-        return RequestResponseCycle(
-            scope=self.scope,
-            transport=self._outlet,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive() and not self._door.draining,
-            on_response=self.on_response_complete,
-        )
-
-    def _begin(self, cycle: RequestResponseCycle, *, waits_for_another: bool, admitted: bool) -> None:
-        self.cycle = cycle
-        if waits_for_another:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
-        elif admitted:
-            self._door.turnstile.enter(partial(self._start_asgi_task, cycle, self.app))
-        else:
-            self._start_asgi_task(cycle, self.app)
+    def _ignore_upgrade(self, rest: bytes) -> bytes:
+        """There is nothing to upgrade to: what the request is without that (RFC 9110 section 7.8), and what follows."""
+        head = without_upgrade(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
+        self.parser = httptools.HttpRequestParser(self)
+        return head + rest
 
 
 def guarded_by(door: Door) -> Any:
     """What uvicorn takes for the class of its HTTP protocol."""
     return partial(GuardedProtocol, door)
-
-
-def _too_large(url_bytes: int) -> Problem:
-    if url_bytes > _MAX_URL_BYTES:
-        return Problem(URL_TOO_LONG, f"a URL may have at most {_MAX_URL_BYTES} bytes")
-    return Problem(
-        HEADERS_TOO_LARGE, f"a request may have at most {_MAX_HEADERS} headers and {_MAX_HEAD_BYTES} bytes of them"
-    )
-
-
-def _is_large(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether more of the body is to come than is worth reading for the connection's sake."""
-    length = next((value for name, value in headers if name == b"content-length"), None)
-    return length is None or int(length) > LARGE_BYTES

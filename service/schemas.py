@@ -44,7 +44,7 @@ class FeatureValue(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     value: float | int | bool | str | None
-    """The value; null where the model was told "missing"."""
+    """The value; null where the model was told "missing", and where it is masked."""
 
     status: Status
     """What the store said about it."""
@@ -57,6 +57,9 @@ class FeatureValue(BaseModel):
 
     cached_s: float | None
     """Seconds since the read that brought it; null where no read did."""
+
+    masked: bool = False
+    """True where the feature is sensitive, so its value was used but is not shown; absent elsewhere."""
 
 
 class ModelIdentity(BaseModel):
@@ -151,4 +154,5 @@ class Metadata(BaseModel):
     request: list[dict[str, Any]]
     views: list[dict[str, Any]]
     features: list[dict[str, Any]]
+    detailed: bool
     limits: dict[str, Any]

@@ -116,7 +116,7 @@ class Server(uvicorn.Server):
             self.should_exit = True
         else:
             asyncio.get_running_loop().call_later(seconds, self._close_port)
-        self._door.draining = True
+        self._door.drain()
 
     def _close_port(self) -> None:
         self.should_exit = True

@@ -11,6 +11,7 @@ from features.stores.by_view import StoreByView
 from features.stores.coalescing import CoalescingStore
 from features.stores.guarded import GuardedStore
 from features.stores.sqlite import SqliteStore
+from features.turns import Turns
 from service.errors import StartError
 from service.settings import Settings
 
@@ -30,6 +31,7 @@ def vertex_store(
     observer: Observer,
     *,
     receive_limit_bytes: int | None = None,
+    turns: Turns | None = None,
 ) -> OnlineStore:
     """Vertex AI Feature Store: per host one channel and one guard; misses of the same moment are one read.
 
@@ -39,6 +41,7 @@ def vertex_store(
         clock: The time.
         observer: Who learns of attempts and refusals.
         receive_limit_bytes: The largest answer taken; None for the shipped limit.
+        turns: Where long work waits for its turn.
 
     Raises:
         StoreError: A view names no feature view of Vertex AI.
@@ -61,6 +64,7 @@ def vertex_store(
             rest_endpoint=settings.vertex_rest_endpoint,
             mode=settings.vertex_read,
             receive_limit_bytes=receive_limit_bytes or RECEIVE_LIMIT_BYTES,
+            turns=turns,
         )
         guarded = CoalescingStore(GuardedStore(vertex, clock, observer))
         stores.update(dict.fromkeys((view.name for view in views), guarded))

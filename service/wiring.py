@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from features.assembly import Assembler
 from features.clock import Clock, SystemClock
@@ -12,7 +13,10 @@ from features.errors import SpecError, StoreError
 from features.events import Observer
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
+from features.turns import Turns
 from service.admission import Admission
+from service.authentication import Authenticator
+from service.authentication_settings import authentication
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
 from service.checks import store_problems
 from service.errors import StartError
@@ -27,6 +31,10 @@ from service.telemetry.loop_lag import LoopLag
 from service.telemetry.prometheus import PrometheusExport
 from service.telemetry.pushing import metrics_pushed
 from service.telemetry.tally import Tally
+from service.watching import Watching
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 log = logging.getLogger("keyscore")
 
@@ -45,6 +53,8 @@ class Service:
         clock: The time.
         tally: The observer of everything.
         drops: What telemetry itself had to leave out.
+        watching: Who decides which requests are watched.
+        authenticator: Knows who may call; None where everybody may.
         ready: Whether requests are welcome.
     """
 
@@ -57,6 +67,8 @@ class Service:
     clock: Clock
     tally: Tally
     drops: Drops
+    watching: Watching
+    authenticator: Authenticator | None = None
     ready: bool = False
 
     @property
@@ -73,6 +85,7 @@ async def running_service(
     *,
     store: OnlineStore | None = None,
     clock: Clock | None = None,
+    drops: Drops | None = None,
 ) -> AsyncIterator[Service]:
     """A service that has proved itself and is ready; ends what it began when the context is left.
 
@@ -81,12 +94,14 @@ async def running_service(
         platform: Where it runs.
         store: Where to read features instead of where the settings say.
         clock: The time instead of the machine's.
+        drops: Who counts telemetry that was lost.
 
     Raises:
         StartError: It cannot start; one line for the operator.
     """
     clock = clock or SystemClock()
     tally = Tally()
+    turns = Turns()
     if store is None:
         store = embedded_store(settings)
     try:
@@ -94,7 +109,7 @@ async def running_service(
             await store.open()
         bundle = await load(settings, platform, store)
         if store is None:
-            store = vertex_store(settings, bundle.spec, clock, tally)
+            store = vertex_store(settings, bundle.spec, clock, tally, turns=turns)
             await store.open()
         assembler = assembler_of(bundle)
         retrieval = Retrieval(
@@ -104,6 +119,7 @@ async def running_service(
             tally,
             max_rows=settings.cache_rows,
             read_timeout_s=settings.deadline_s * settings.features_share,
+            turns=turns,
         )
         admission = admission_of(settings, clock, tally)
         pipeline = Pipeline(
@@ -115,28 +131,46 @@ async def running_service(
             observer=tally,
             max_instances=settings.max_instances,
             features_share=settings.features_share,
+            turns=turns,
+            detailed=settings.detailed,
         )
         sources = Sources(
             tally,
-            Drops(),
+            drops or Drops(),
             retrieval.cached_rows,
             lambda: {one.name: (one.in_flight, one.limit) for one in admission.partitions},
             stored_features(bundle.spec),
         )
         lines = self_test(bundle, assembler)
         log.info("%d golden lines score as recorded", lines)
-        metrics = PrometheusExport(sources)
-        service = Service(settings, platform, bundle, pipeline, metrics, store, clock, tally, sources.drops, ready=True)
-        pushed = metrics_pushed(otlp_endpoint(settings, platform), settings.metrics_interval_s, sources, clock)
-        try:
-            with LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()):
-                async with pushed:
-                    try:
-                        yield service
-                    finally:
-                        service.ready = False
-        finally:
-            await retrieval.aclose()
+        endpoint = otlp_endpoint(settings, platform)
+        tracing = tracing_to(endpoint, bundle, clock, sources.drops)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(retrieval.aclose)
+            stack.enter_context(LoopLag(tally.loop_lag_s.add, clock, asyncio.get_running_loop()))
+            authenticator = await stack.enter_async_context(authentication(settings, clock))
+            pushed = metrics_pushed(endpoint, settings.metrics_interval_s, sources, clock)
+            await stack.enter_async_context(_flushed_together(pushed, tracing))
+            service = Service(
+                settings=settings,
+                platform=platform,
+                bundle=bundle,
+                pipeline=pipeline,
+                metrics=PrometheusExport(sources),
+                store=store,
+                clock=clock,
+                tally=tally,
+                drops=sources.drops,
+                watching=Watching(
+                    tally, tracing, stage_sampling=settings.stage_sampling, trace_ratio=settings.trace_ratio
+                ),
+                authenticator=authenticator,
+                ready=True,
+            )
+            try:
+                yield service
+            finally:
+                service.ready = False
     except StoreError as error:
         raise StartError(str(error)) from error
     finally:
@@ -158,6 +192,39 @@ def admission_of(settings: Settings, clock: Clock, observer: Observer) -> Admiss
         clock=clock,
         observer=observer,
     )
+
+
+def tracing_to(endpoint: str | None, bundle: Bundle, clock: Clock, drops: Drops) -> "Tracing | None":
+    """What sends traces to the collector; None where there is none.
+
+    Raises:
+        StartError: The environment names a provider of credentials that is not installed.
+    """
+    if endpoint is None:
+        return None
+    from service.tracing import otlp_tracing  # noqa: PLC0415  # 60 ms that a start without a collector need not spend
+
+    attributes = {"keyscore.bundle": bundle.spec.name, "keyscore.bundle.version": bundle.spec.version}
+    try:
+        return otlp_tracing(endpoint, attributes, clock, drops)
+    except (RuntimeError, ImportError) as error:
+        raise StartError(f"traces cannot be sent: {error}") from error
+
+
+@asynccontextmanager
+async def _flushed_together(
+    pushed: AbstractAsyncContextManager[None], tracing: "Tracing | None"
+) -> AsyncIterator[None]:
+    """At the end the last metrics and the last spans go out side by side: each has a bound, and they do not add up."""
+    flushing: asyncio.Future[None] | None = None
+    async with pushed:
+        try:
+            yield
+        finally:
+            if tracing is not None:
+                flushing = asyncio.ensure_future(tracing.aclose())
+    if flushing is not None:
+        await flushing
 
 
 async def load(settings: Settings, platform: Platform, store: OnlineStore | None) -> Bundle:

@@ -8,7 +8,7 @@ Source: golang.org/x/sync/singleflight, extended by batches and by the two condi
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from features.clock import Clock
@@ -23,14 +23,16 @@ class Flight(Generic[K, V]):
     Attributes:
         began_at: When it began, on the monotonic clock; what it brings is not older than that.
         ends_at: Its own time; a flight past it is not joined, only waited for.
+        keys: The keys that it will bring.
         task: The call; resolves to an answer for each key.
     """
 
-    __slots__ = ("began_at", "ends_at", "task")
+    __slots__ = ("began_at", "ends_at", "keys", "task")
 
-    def __init__(self, began_at: float, ends_at: float, task: "asyncio.Task[Mapping[K, V]]") -> None:
+    def __init__(self, began_at: float, ends_at: float, keys: list[K], task: "asyncio.Task[Mapping[K, V]]") -> None:
         self.began_at = began_at
         self.ends_at = ends_at
+        self.keys = keys
         self.task = task
 
 
@@ -73,13 +75,22 @@ class SingleFlight(Generic[K, V]):
         """
         began_at = self._clock.monotonic()
         task = asyncio.create_task(call(began_at))
-        flight = Flight(began_at, began_at + time_s, task)
-        named = tuple(keys)
-        for key in named:
-            self._flights[key] = flight
+        flight = Flight(began_at, began_at + time_s, list(keys), task)
+        self._flights.update(dict.fromkeys(flight.keys, flight))
         self._tasks.add(task)  # the loop holds tasks weakly
-        task.add_done_callback(lambda done: self._land(flight, named, done))
+        task.add_done_callback(lambda done: self._land(flight, done))
         return flight
+
+    def board(self, flight: Flight[K, V], keys: Collection[K]) -> None:
+        """Adds `keys` to a flight whose call has not asked for any yet; later requests for them find it.
+
+        For a call whose keys are found little by little: those found first are in the air at once, and nobody who wants
+        one of them in the meantime fetches it again.
+        """
+        if flight.task.done():
+            return  # ended before it began; whoever waits for it will hear
+        flight.keys.extend(keys)
+        self._flights.update(dict.fromkeys(keys, flight))
 
     async def aclose(self) -> None:
         """Ends all flights that are under way."""
@@ -87,10 +98,10 @@ class SingleFlight(Generic[K, V]):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _land(self, flight: Flight[K, V], keys: tuple[K, ...], task: "asyncio.Task[Mapping[K, V]]") -> None:
+    def _land(self, flight: Flight[K, V], task: "asyncio.Task[Mapping[K, V]]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # taken note of: a flight that nobody waits for any more may fail in silence
-        for key in keys:
+        for key in flight.keys:
             if self._flights.get(key) is flight:
                 del self._flights[key]

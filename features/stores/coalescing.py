@@ -116,7 +116,8 @@ class CoalescingStore:
         distinct = list(dict.fromkeys(chain.from_iterable(ask.keys for ask in asks)))
         for start in range(0, len(distinct), self._max_keys_per_read):
             keys = distinct[start : start + self._max_keys_per_read]
-            self._send(view, keys, asks if len(keys) == len(distinct) else _concerned(asks, keys))
+            alone = len(asks) == 1 or len(keys) == len(distinct)
+            self._send(view, keys, asks if alone else _concerned(asks, keys))
 
     def _send(self, view: FeatureView, keys: Sequence[EntityKey], asks: list[_Ask]) -> None:
         latest = max((ask.deadline for ask in asks), key=lambda deadline: deadline.at)

@@ -7,12 +7,11 @@ that does not know the streaming call is asked for keys one by one for a while, 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from features.deadline import Deadline
 from features.errors import StoreAnswerInvalid, StoreAnswerTooLarge, StoreDenied, StoreError
-from features.protos import DecodeError
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer, ReadMode
 from features.stores.vertex_admin import Presence, look_up_view
@@ -23,16 +22,22 @@ from features.stores.vertex_channel import (
     VertexChannel,
     error_of_code,
 )
-from features.stores.vertex_decoding import decode_data_key, decode_features, decode_fetch_response, encode_data_key
+from features.stores.vertex_decoding import (
+    decode_data_key,
+    decode_features,
+    decode_fetch_response,
+    decode_message,
+    encode_data_key,
+)
 from features.stores.vertex_messages import (
     KEY_VALUE,
     V1,
     V1BETA1,
     FetchRequest,
     StreamingRequest,
-    StreamingResponse,
 )
 from features.stores.vertex_names import FORM, parse_view_name, regional_host
+from features.turns import Turns
 from features.values import EntityKey, RowLayout
 
 log = logging.getLogger("keyscore")
@@ -41,6 +46,8 @@ _FETCH: Final = V1 + "FetchFeatureValues"
 _STREAMING_FETCH: Final = V1BETA1 + "StreamingFetchFeatureValues"
 _UNARY_AT_ONCE: Final = 64
 """Unary reads under way at once per host: more only queue in one HTTP/2 connection (100 streams)."""
+_ROWS_AT_ONCE: Final = 16
+"""Rows decoded in one go; one of 30 numbers takes 0.05 ms."""
 _SUSPICIOUS: Final = 50
 """So many keys NOT_FOUND in a row, and the view itself is looked up again."""
 _NOT_FOUND: Final = 5  # google.rpc.Code
@@ -62,6 +69,7 @@ class VertexStore:
         rest_endpoint: str | None = None,
         mode: ReadMode = ReadMode.AUTO,
         receive_limit_bytes: int = RECEIVE_LIMIT_BYTES,
+        turns: Turns | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -72,6 +80,7 @@ class VertexStore:
             rest_endpoint: host:port in place of the regional hosts, for the look-up at the start.
             mode: How to read several keys.
             receive_limit_bytes: The largest answer taken.
+            turns: Where long work waits for its turn; its own if it shares them with nobody.
 
         Raises:
             StoreAnswerInvalid: A view has no `source`, or one that is not a feature view's resource name.
@@ -83,6 +92,7 @@ class VertexStore:
         self._rest_endpoint = rest_endpoint
         self._mode = mode
         self._receive_limit_bytes = receive_limit_bytes
+        self._turns = turns or Turns()
         self._channels: dict[str, VertexChannel] = {}
         self._no_streaming: dict[str, float] = {}  # by host, until when
         self._places: dict[str, asyncio.Semaphore] = {}
@@ -186,11 +196,51 @@ class VertexStore:
     ) -> Mapping[EntityKey, ReadAnswer]:
         source = self._sources[view.name]
         request = StreamingRequest(feature_view=source, data_format=KEY_VALUE)
-        request.data_keys.extend([encode_data_key(key) for key in keys])
+
+        def name(start: int, stop: int) -> None:
+            request.data_keys.extend([encode_data_key(key) for key in keys[start:stop]])
+
+        await self._turns.over(len(keys), name)
+        received: list[bytes] = []
+        sent = request.SerializeToString()
+        await channel.exchange(_STREAMING_FETCH, sent, source, deadline.remaining_s, received.append)
+        messages: list[Any] = []
+
+        def read(start: int, stop: int) -> None:
+            messages.extend(map(decode_message, received[start:stop]))
+
+        await self._turns.over(len(received), read, at_once=1)
         answers: dict[EntityKey, ReadAnswer] = {}
-        take = _taker(answers, set(keys), view.layout)
-        await channel.exchange(_STREAMING_FETCH, request.SerializeToString(), source, deadline.remaining_s, take)
+        asked = set(keys)
+        for message in messages:
+            await self._take(message, answers, asked, view.layout)
         return {key: answers.get(key, _LEFT_OUT) for key in keys}
+
+    async def _take(
+        self, message: Any, answers: dict[EntityKey, ReadAnswer], asked: set[EntityKey], layout: RowLayout
+    ) -> None:
+        """Sorts one message of a stream into `answers`; they come in any order and about several keys each.
+
+        A key that nobody asked for is passed over; if it came in place of one that was, that one is left out.
+        """
+
+        def take(start: int, stop: int) -> None:
+            for one in message.data[start:stop]:
+                key = decode_data_key(one.data_key)
+                if key in asked:
+                    answers[key] = decode_features(one, layout)
+
+        await self._turns.over(len(message.data), take, at_once=_ROWS_AT_ONCE)
+        if message.data_keys_with_error:
+            failure: StoreError | None = None
+            if message.status.code != _NOT_FOUND:
+                failure = error_of_code(message.status.code)
+            for data_key in message.data_keys_with_error:
+                key = decode_data_key(data_key)
+                if key in asked:
+                    answers[key] = failure
+        elif message.HasField("status") and message.status.code:
+            raise error_of_code(message.status.code)
 
     def _watch(self, view: str, answers: Mapping[EntityKey, ReadAnswer]) -> None:
         """Fifty NOT_FOUND in a row may mean that the view itself is gone."""
@@ -227,35 +277,6 @@ class VertexStore:
 
     def _host(self, region: str) -> str:
         return self._endpoint or f"{regional_host(region)}:443"
-
-
-def _taker(answers: dict[EntityKey, ReadAnswer], asked: set[EntityKey], layout: RowLayout) -> Callable[[bytes], None]:
-    """Sorts the messages of a stream into `answers`; they come in any order and about several keys each.
-
-    A key that nobody asked for is passed over; if it came in place of one that was, that one is left out.
-    """
-
-    def take(data: bytes) -> None:
-        try:
-            message = StreamingResponse.FromString(data)
-        except DecodeError:
-            raise StoreAnswerInvalid("the answer is not a message that can be read") from None
-        for one in message.data:
-            key = decode_data_key(one.data_key)
-            if key in asked:
-                answers[key] = decode_features(one, layout)
-        if message.data_keys_with_error:
-            failure: StoreError | None = None
-            if message.status.code != _NOT_FOUND:
-                failure = error_of_code(message.status.code)
-            for data_key in message.data_keys_with_error:
-                key = decode_data_key(data_key)
-                if key in asked:
-                    answers[key] = failure
-        elif message.HasField("status") and message.status.code:
-            raise error_of_code(message.status.code)
-
-    return take
 
 
 def region_of(view: FeatureView) -> str:

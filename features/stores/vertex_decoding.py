@@ -9,7 +9,7 @@ from typing import Any, Final
 from features.errors import StoreAnswerInvalid
 from features.protos import DecodeError
 from features.stores.base import ReadAnswer
-from features.stores.vertex_messages import DataKey, FetchResponse
+from features.stores.vertex_messages import DataKey, FetchResponse, StreamingResponse
 from features.values import EntityKey, RowLayout, Value, ValueMismatch
 
 _SCALARS: Final = frozenset({"bool_value", "double_value", "int64_value", "string_value"})
@@ -45,6 +45,18 @@ def decode_fetch_response(data: bytes, key: EntityKey, layout: RowLayout) -> Rea
     if named is not None and named != key:
         return StoreAnswerInvalid("the answer is about another entity")
     return decode_features(message, layout)
+
+
+def decode_message(data: bytes) -> Any:
+    """The `StreamingFetchFeatureValuesResponse` that was sent.
+
+    Raises:
+        StoreAnswerInvalid: It is no such message.
+    """
+    try:
+        return StreamingResponse.FromString(data)
+    except DecodeError:
+        raise StoreAnswerInvalid("the answer is not a message that can be read") from None
 
 
 def decode_features(message: Any, layout: RowLayout) -> ReadAnswer:

@@ -67,6 +67,7 @@ async def _outage(rate: float, when: Schedule, options: Options) -> tuple[Outcom
         bundle=served, latency_ms=STORE_MS, service_env=environment, seed=options.seed, batch_size=500
     ) as bench:
         await fill_cache(bench, KNOWN)
+        await run_load(bench.address, _known, rate=100, seconds=2)  # nothing is done for the first time any more
         warm, cold, _ = await asyncio.gather(
             _ask(bench, _known, rate, when, options.seed),
             _ask(bench, _new, COLD_RATE, when, options.seed + 1),

@@ -41,6 +41,8 @@ request:
 
 # Where nothing is said, a null value is missing (the model knows what to do) and an unknown entity is refused.
 # A customer without a row of activity is no error: no payments yet, so the counts are 0 and the means are missing.
+# These customers are invented, so every value may be shown. Where they are real, add `sensitive: true` to features such
+# as balance: they are used all the same, but no answer holds their values, nor what is derived from them.
 features:
 {features}
 """

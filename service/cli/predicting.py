@@ -55,7 +55,8 @@ def predict(
 async def _answer(settings: Settings, platform: Platform, words: Sequence[str]) -> bytes:
     from service.wiring import running_service  # noqa: PLC0415  # brings CatBoost along, half a second
 
-    async with running_service(settings, platform) as service:
+    # Whoever runs this can read the store as well, so KEYSCORE_DETAILED=off keeps nothing from them.
+    async with running_service(settings.model_copy(update={"detailed": True}), platform) as service:
         sent = instance_of(words, service.bundle.spec)
         try:
             with service.pipeline.admission.admit() as permit:
@@ -102,7 +103,7 @@ def _features(features: dict[str, Any]) -> Table:
         present = used["status"] == "PRESENT"
         table.add_row(
             escape(name),
-            _value(used["value"]),
+            "[dim]masked[/]" if "masked" in used else _value(used["value"]),
             used["status"] if present else f"[yellow]{used['status']}[/]",
             used["source"],
             human_age(used["age_s"]),

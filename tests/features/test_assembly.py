@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_numbers_and_categories_go_each_to_their_place_in_the_models_order() -> 
     assert assembler.n_numeric == 4
     result = assembler.assemble([INSTANCE], [[Retrieved(_row())]], Bounds(), NOW)
     assert result.numeric.tolist() == [[2.0, 3.0, 10.0, 1.0]]
-    assert result.categorical == [["Oslo", "web"]]
+    assert result.categorical.tolist() == [["Oslo", "web"]]
     assert result.columns == {1: 0, 2: 1, 4: 2, 5: 3}
     assert (result.failures, result.substitutes, result.degraded, result.defaulted) == ({}, {}, {}, {})
 
@@ -84,7 +84,7 @@ def test_an_integer_can_be_a_category_and_keeps_all_its_digits() -> None:
     spec = _spec(VISITS, BALANCE, ACTIVE)
     row = _row({**FULL, "visits": 2**53 + 1})
     result = _assemble(spec, Retrieved(row), categorical=(0, 2))
-    assert result.categorical == [["9007199254740993", "True"]]
+    assert result.categorical.tolist() == [["9007199254740993", "True"]]
     assert result.numeric.tolist() == [[10.0]]
 
 
@@ -100,13 +100,13 @@ def test_the_matrix_for_the_model_is_float32_and_contiguous_and_derived_from_exa
 def test_no_instances_make_an_empty_matrix() -> None:
     result = _assemble(_spec(BALANCE, CITY, AMOUNT), categorical=(1,))
     assert result.numeric.shape == (0, 2)
-    assert result.categorical == []
+    assert result.categorical.size == 0
 
 
 def test_a_view_of_categories_alone_has_no_numbers_to_copy() -> None:
     result = _assemble(_spec(CITY), Retrieved(_row()), categorical=(0,))
     assert result.numeric.shape == (1, 0)
-    assert result.categorical == [["Oslo"]]
+    assert result.categorical.tolist() == [["Oslo"]]
 
 
 def test_composite_keys_and_several_views_are_assembled_by_instance() -> None:
@@ -215,7 +215,7 @@ def test_every_status_is_met_by_the_action_that_its_policy_names(status: Status,
         (7.0, "Rome", Source.DEFAULT) if action is Action.DEFAULT else (None, "none", Source.MISSING)
     )
     np.testing.assert_array_equal(result.numeric, [[math.nan if value is None else value]])
-    assert result.categorical == [[category]]
+    assert result.categorical.tolist() == [[category]]
     assert result.substitutes[0, 0] == Substitute(value, status, source)
     assert result.failures == {}
     assert result.degraded == ({0: 2} if status is Status.ERROR else {})
@@ -243,7 +243,7 @@ def test_the_first_failure_of_an_instance_is_told_and_the_others_are_scored() ->
 def test_a_failed_instance_has_a_category_that_means_nothing() -> None:
     result = _assemble(_spec(CITY), Retrieved(None), categorical=(0,))
     assert list(result.failures) == [0]
-    assert result.categorical == [["nan"]]
+    assert result.categorical.tolist() == [["nan"]]
 
 
 # Ages
@@ -385,4 +385,25 @@ def test_copying_in_blocks_equals_going_feature_by_feature(
                 numbers[-1].append(math.nan if value is None else float(value))
     shape = (len(instances), len(spec.features) - len(categorical))
     np.testing.assert_array_equal(result.numeric, np.array(numbers, dtype=np.float64).reshape(shape))
-    assert result.categorical == (texts if categorical else [])
+    assert result.categorical.tolist() == texts
+
+
+@given(_cases(), st.lists(st.integers(0, 4)))
+def test_filling_range_by_range_equals_filling_at_once(
+    case: tuple[Spec, set[int], list[Instance], list[list[Retrieved]]], cuts: list[int]
+) -> None:
+    spec, categorical, instances, rows = case
+    assembler = Assembler(spec, categorical)
+    whole = assembler.assemble(instances, rows, Bounds(max_age_s=60), NOW)
+    result = assembler.begin(instances, rows, NOW)
+    ends = [*sorted(cut for cut in cuts if cut < len(instances)), len(instances)]
+    for start, stop in pairwise([0, *ends]):
+        assembler.fill(result, Bounds(max_age_s=60), start, stop)
+    np.testing.assert_array_equal(result.numeric, whole.numeric)
+    assert result.categorical.tolist() == whole.categorical.tolist()
+    assert (result.substitutes, result.degraded, result.defaulted) == (
+        whole.substitutes,
+        whole.degraded,
+        whole.defaulted,
+    )
+    assert {at: str(one) for at, one in result.failures.items()} == {at: str(one) for at, one in whole.failures.items()}

@@ -1,5 +1,7 @@
 """What the store said, where the value came from, how old it is."""
 
+from dataclasses import replace
+
 import pytest
 
 from features.assembly import Assembler
@@ -121,3 +123,18 @@ def test_a_requests_float_is_told_as_the_shortest_decimal_of_its_float32() -> No
     assert _explained(row, amount=12.34000015258789)["amount"].value == 12.34
     assert _explained(row, amount=-0.0)["amount"].value == 0.0
     assert _explained(row, amount=1e30)["amount"].value == 1e30
+
+
+def test_a_sensitive_value_is_left_out_and_so_is_what_is_derived_from_it() -> None:
+    features = [*SPEC.features]
+    features[2] = StoredFeature("balance", 0, 0, DType.FLOAT, absent=_DEFAULT, default=4.0, sensitive=True)
+    features[6] = RequestFeature("count", 1, DType.INT, sensitive=True)
+    secretive = replace(SPEC, features=tuple(features))
+    assembler = Assembler(secretive, {4, 7})
+    row = Retrieved(LAYOUT.pack(FULL, NOW - 71), Source.CACHE, 0.8)
+    told = explain(secretive, assembler.assemble([Instance(("C1",), (2.0, 3, "web"))], [[row]], Bounds(), NOW), 0)
+    plain = _explained(row)
+    hidden = ("twice_removed", "amount_to_balance", "balance", "count")
+    assert told == {
+        name: replace(used, value=None, masked=True) if name in hidden else used for name, used in plain.items()
+    }

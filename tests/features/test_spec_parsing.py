@@ -137,6 +137,16 @@ def test_a_digest_may_be_written_with_its_algorithm() -> None:
     assert _parse(GOOD.replace(SHA, f"sha256:{SHA}")).model_sha256 == SHA
 
 
+def test_what_is_said_to_be_sensitive_is_and_so_is_what_follows_from_it() -> None:
+    text = GOOD.replace("{name: amount, ", "{name: amount, sensitive: true, ")
+    text = text.replace("{name: last_city, ", "{name: last_city, sensitive: true, ")
+    spec = _parse(text.replace("{name: balance, ", "{name: balance, sensitive: false, ")).spec
+    assert spec.sensitive_names == ("last_city", "spent", "amount", "amount_to_balance")
+    assert spec.sensitive_fields == {"amount"}
+    text = GOOD.replace("{name: amount_to_balance, ", "{name: amount_to_balance, sensitive: true, ")
+    assert _parse(text).spec.sensitive_names == ("spent", "amount_to_balance")
+
+
 def test_an_integer_default_of_a_float_feature_is_a_float() -> None:
     feature = _parse(GOOD).spec.features[1]
     assert isinstance(feature, StoredFeature)
@@ -151,6 +161,10 @@ BROKEN = [
     ("name: card-fraud", "name: 1", "1: name", "must be text; put it in quotes"),
     ('version: "1"', "version: 1", "2: version", 'must be text; put it in quotes, as in "1"'),
     ("missing_category: unknown", "missing_category: 0", "29: missing_category", "must be text"),
+    # features that are not shown
+    ("{name: amount, ", "{name: amount, sensitive: 'yes', ", "26: features[6].sensitive", "must be true or false"),
+    ("{name: spent, ", "{name: spent, sensitive: 1, ", "25: features[5].sensitive", "must be true or false"),
+    ("{name: balance, ", "{name: balance, sensitiv: true, ", "20: features[0].sensitiv", "did you mean 'sensitive'?"),
     # the model
     ("file: model.cbm", "file: a/model.cbm", "3: model.file", "the name of a file in the bundle, not a path"),
     ("file: model.cbm", r"file: a\m.cbm", "3: model.file", "the name of a file in the bundle, not a path"),

@@ -48,7 +48,7 @@ def line_with(begun: "subprocess.Popen[str]", text: str) -> str:
 
 def workers(begun: "subprocess.Popen[str]") -> set[int]:
     children = psutil.Process(begun.pid).children()
-    return {one.pid for one in children if "spawn_main" in " ".join(one.cmdline())}
+    return {one.pid for one in children if "resource_tracker" not in " ".join(one.cmdline())}
 
 
 def asked(port: int, path: str) -> tuple[int, Any]:

@@ -36,6 +36,16 @@ async def test_the_demos_calls_name_entities_that_the_store_knows(small_demo: An
     assert set(simple["instances"][0]) == {"customer_id", "merchant_id", "amount", "channel"}
 
 
+async def test_what_is_off_or_elsewhere_is_not_proposed(small_demo: Any) -> None:
+    chosen = {"detailed": False, "admin_port": 0, "auth_audience": "a", "auth_certs_url": "http://127.0.0.1:1/certs"}
+    settings = Settings(bundle=str(small_demo.bundle), sqlite_path=small_demo.store, **chosen)
+    async with running_service(settings, Platform()) as service:
+        text = await banner(service, 8123)
+    assert len(bodies(text)) == 1
+    assert "/predict -H 'Content-Type: application/json' -H \"Authorization: Bearer $TOKEN\"" in text
+    assert "docs" not in text
+
+
 async def test_of_a_model_alone_the_store_gives_a_key(
     train: Callable[..., bytes], write_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from service.bundle import Bundle, load_bundle
 from service.errors import InstanceInvalid
 from service.parsing import ParsedRequest
 from service.prediction import Prediction
-from service.responses import Answer, detailed_answer, detailed_parts, entity_id, simple_answer
+from service.responses import Answer, DetailedAnswer, entity_id, simple_answer
 from service.schemas import Parameters
 from service.wiring import assembler_of
 
@@ -52,7 +52,10 @@ def prediction(bundle: Bundle, scores: Sequence[Sequence[float]], failures: dict
 
 
 def detailed(bundle: Bundle, made: Prediction) -> Answer:
-    return detailed_answer(made, detailed_parts(bundle, made))
+    answer = DetailedAnswer(bundle, made)
+    for index in range(made.request.size):
+        answer.write(index, index + 1)
+    return answer.whole()
 
 
 def predictions(answer: Answer) -> list[Any]:

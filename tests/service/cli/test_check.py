@@ -50,14 +50,16 @@ def problems(found: list[tuple[str, str]]) -> list[str]:
 def test_all_is_well(checked: Callable, bundle: Path, sqlite: Path) -> None:
     code, found = checked()
     assert code == 0
-    assert [level for level, _ in found] == ["ok"] * 8
+    assert [level for level, _ in found] == ["ok"] * 9
     texts = [text for _, text in found]
-    assert texts[:2] == ["settings: valid", f"store: {sqlite} holds 3 views"]
-    assert texts[2].startswith(f"bundle: {bundle} is card-fraud 1: 24 features from 3 views, model sha256:")
-    assert texts[3] == "view customer_account: 300 rows, 4 columns read"
-    assert texts[6] == "golden lines: 240 lines score as recorded"
-    assert texts[7].startswith('example: {"customer_id":"C')
-    assert " scores [" in texts[7]
+    assert texts[0] == "settings: valid"
+    assert texts[1].startswith("authentication: off; ")
+    assert texts[2] == f"store: {sqlite} holds 3 views"
+    assert texts[3].startswith(f"bundle: {bundle} is card-fraud 1: 24 features from 3 views, model sha256:")
+    assert texts[4] == "view customer_account: 300 rows, 4 columns read"
+    assert texts[7] == "golden lines: 240 lines score as recorded"
+    assert texts[8].startswith('example: {"customer_id":"C')
+    assert " scores [" in texts[8]
 
 
 def test_settings_store_and_bundle_are_all_looked_at(
@@ -75,7 +77,8 @@ def test_settings_store_and_bundle_are_all_looked_at(
     assert said[2].startswith("settings: PORT must be a port number")
     assert said[3].startswith(f"store: the store's file {sqlite} does not exist; `keyscore demo` or `keyscore load")
     assert said[4].startswith("bundle: model.cbm is not the file that the bundle names: expected sha256:")
-    assert len(said) == len(found) == 5
+    assert [level for level, _ in found if level != "problem"] == ["ok"]  # authentication needs none of these
+    assert len(said) == 5
 
 
 def test_a_misspelt_variable_is_a_warning(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,11 @@ def test_all_is_well(keyscore: Callable, small_demo: Any) -> None:
     outcome = keyscore("check", "--bundle", small_demo.bundle)
     lines = outcome.out.splitlines()
     assert outcome.code == 0
-    assert [line.split()[0] for line in lines] == ["ok"] * 8
-    assert lines[2] == "ok      credentials: none needed: KEYSCORE_VERTEX_PLAINTEXT is set"
-    assert lines[3].startswith("ok      view customer_account: exists; C")
-    assert lines[3].endswith(" ms, 4 columns")
-    assert " scores [" in lines[7]
+    assert [line.split()[0] for line in lines] == ["ok"] * 9
+    assert lines[3] == "ok      credentials: none needed: KEYSCORE_VERTEX_PLAINTEXT is set"
+    assert lines[4].startswith("ok      view customer_account: exists; C")
+    assert lines[4].endswith(" ms, 4 columns")
+    assert " scores [" in lines[8]
 
 
 @pytest.mark.usefixtures("emulator")

@@ -81,6 +81,25 @@ def test_a_value_that_is_not_there_is_shown_as_missing(
     assert line.split()[:4] == ["balance", "missing", "NULL", "missing"]
 
 
+def test_a_sensitive_value_is_masked_in_the_table_and_as_json(
+    keyscore: Callable, small_demo: Any, tmp_path: Path, known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "secretive"
+    shutil.copytree(small_demo.bundle, bundle)
+    serving = (bundle / "serving.yaml").read_text()
+    (bundle / "serving.yaml").write_text(serving.replace("{name: balance, ", "{name: balance, sensitive: true, "))
+    monkeypatch.setenv("KEYSCORE_DETAILED", "off")  # nothing to whoever can read the store as well
+    flags = ("--bundle", bundle, "--sqlite-path", small_demo.store)
+    table = keyscore("predict", json.dumps(known), *flags)
+    lines = {line.split()[0]: line.split()[1:] for line in table.out.splitlines() if line}
+    assert lines["balance"][:3] == ["masked", "PRESENT", "store"]
+    assert lines["amount_to_balance"] == ["masked", "PRESENT", "derived"]
+    (told,) = json.loads(keyscore("predict", json.dumps(known), *flags, "--json").out)["predictions"]
+    hidden = [name for name, used in told["features"].items() if used.get("masked")]
+    assert {"balance", "amount_to_balance"} <= set(hidden)
+    assert all(told["features"][name]["value"] is None for name in hidden)
+
+
 @pytest.mark.parametrize("key", ["007", "1e5", "a=b", "null", "x y"])
 def test_a_key_alone_is_taken_as_it_is_written(keyscore: Callable, plain: Callable, key: str) -> None:
     outcome = keyscore("predict", key, *plain(key))

@@ -1,0 +1,273 @@
+"""One view of a spec: look up, fetch what is missing in one batch, fall back; see `features.retrieval`.
+
+More keys than fit into one slice are sorted, remembered and judged slice by slice, all by the clock as it stood when
+the first one was: a row that comes or goes in between is as if it had a moment later. A key that is found missing is
+in the air from that moment on, though the read, one for all of them, begins when the last key has been sorted.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from features.cache import CachedRow, ViewCache
+from features.clock import Clock
+from features.deadline import Deadline
+from features.errors import DeadlineExceeded, FeaturesError, StoreAnswerInvalid, StoreError, StoreTimeout
+from features.events import CacheLookedUp, Observer, StoreRead
+from features.freshness import Bounds, Freshness, judge_read
+from features.planning import Lookup
+from features.resilience.single_flight import Flight, SingleFlight
+from features.spec import FeatureView
+from features.stores.base import OnlineStore, ReadAnswer
+from features.turns import SLICE, Turns
+from features.values import EntityKey, Retrieved, Source
+
+_Answer = CachedRow | StoreError
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The distinct keys of one lookup, by what has to be done about them.
+
+    Attributes:
+        now: When they were looked up.
+        ready: What can be used.
+        fallback: What could be used if the read failed.
+        flights: Reads under way that will bring a key.
+        missing: Keys that a new read has to bring; not waited for are those that it only refreshes.
+        refreshing: Keys that it refreshes.
+        stale: How many of the keys that are ready are stale.
+        negative: How many of them are known to have no row.
+        coalesced: How many keys somebody else reads already.
+    """
+
+    now: float
+    ready: dict[EntityKey, Retrieved] = field(default_factory=dict)
+    fallback: dict[EntityKey, CachedRow] = field(default_factory=dict)
+    flights: dict[EntityKey, Flight[EntityKey, _Answer]] = field(default_factory=dict)
+    missing: list[EntityKey] = field(default_factory=list)
+    refreshing: list[EntityKey] = field(default_factory=list)
+    stale: int = 0
+    negative: int = 0
+    coalesced: int = 0
+
+
+class ViewRetrieval:
+    """Reads the rows of one view, through its cache."""
+
+    __slots__ = ("_cache", "_clock", "_flights", "_observer", "_read_timeout_s", "_store", "_turns", "_view")
+
+    def __init__(
+        self,
+        view: FeatureView,
+        store: OnlineStore,
+        clock: Clock,
+        observer: Observer,
+        turns: Turns,
+        *,
+        max_rows: int,
+        read_timeout_s: float,
+    ) -> None:
+        """Prepares an empty cache; see `features.retrieval.Retrieval`."""
+        self._turns = turns
+        self._view = view
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._cache = ViewCache(view, max_rows)
+        self._read_timeout_s = view.read_timeout_s or read_timeout_s
+        self._flights: SingleFlight[EntityKey, _Answer] = SingleFlight(clock)
+
+    @property
+    def cached_rows(self) -> int:
+        """How many rows are remembered."""
+        return len(self._cache)
+
+    async def begin(self, lookup: Lookup, bounds: Bounds, until: Deadline | None) -> _Sorted:
+        """Sorts the keys and starts the read that is needed, without waiting for any."""
+        found = _Sorted(self._clock.monotonic())
+        keys = lookup.distinct
+        if len(keys) <= SLICE:
+            self._sort(keys, bounds, found)
+            fetched = [*found.missing, *found.refreshing]
+            if fetched:
+                flight = self._flights.launch(
+                    fetched, lambda began_at: self._fetch(fetched, began_at), self._read_timeout_s
+                )
+                found.flights.update(dict.fromkeys(found.missing, flight))
+        else:
+            await self._board(keys, bounds, found, until)
+        self._observer.observe(_looked_up(self._view.name, found))
+        return found
+
+    async def _board(self, keys: Sequence[EntityKey], bounds: Bounds, found: _Sorted, until: Deadline | None) -> None:
+        """Sorts many keys slice by slice; what a slice lacks boards one flight, which departs after the last one.
+
+        It departs with those aboard even if the request ends here: others may have joined it.
+        """
+        flight: Flight[EntityKey, _Answer] | None = None
+        boarded = asyncio.Event()
+
+        def sort(start: int, stop: int) -> None:
+            nonlocal flight
+            n_missing, n_refreshing = len(found.missing), len(found.refreshing)
+            self._sort(keys[start:stop], bounds, found)
+            missing = found.missing[n_missing:]
+            fetched = missing + found.refreshing[n_refreshing:]
+            if flight is None and fetched:
+                flight = self._flights.launch((), depart, self._read_timeout_s)
+            if flight is not None:
+                self._flights.board(flight, fetched)
+                found.flights.update(dict.fromkeys(missing, flight))
+
+        async def depart(began_at: float) -> Mapping[EntityKey, _Answer]:
+            await boarded.wait()
+            assert flight is not None  # noqa: S101  # it is this call's; tells the type checker
+            return await self._fetch(flight.keys, began_at)
+
+        try:
+            await self._turns.over(len(keys), sort, until)
+        finally:
+            boarded.set()
+
+    def _sort(self, keys: Sequence[EntityKey], bounds: Bounds, found: _Sorted) -> None:
+        now, since, ready, remembered = found.now, bounds.read_since, found.ready, self._cache.get
+        for key in keys:
+            known = remembered(key)
+            if known is not None and (since is None or known.read_at >= since):
+                cached_s = now - known.read_at
+                if cached_s < known.ttl_s:  # fresh, as nearly always
+                    # Below 0 is what came between two slices.
+                    ready[key] = Retrieved(known.row, Source.CACHE, max(0.0, cached_s))
+                    if known.row is None:
+                        found.negative += 1
+                elif known.row is None or not self._use_late(key, known, cached_s, found):
+                    self._join_or_miss(key, since, found)
+            else:
+                self._join_or_miss(key, since, found)
+
+    def _use_late(self, key: EntityKey, known: CachedRow, cached_s: float, found: _Sorted) -> bool:
+        """Whether a row past its TTL is used; one that is too late for that may still be a fallback."""
+        freshness = judge_read(cached_s, known.ttl_s, self._view.cache)
+        if freshness is Freshness.STALE:
+            found.ready[key] = Retrieved(known.row, Source.STALE, cached_s)
+            found.stale += 1
+            if self._flights.join(key, None) is None:
+                found.refreshing.append(key)
+            return True
+        if freshness is Freshness.STALE_IF_ERROR:
+            found.fallback[key] = known
+        return False
+
+    def _join_or_miss(self, key: EntityKey, since: float | None, found: _Sorted) -> None:
+        flight = self._flights.join(key, since)
+        if flight is None:
+            found.missing.append(key)
+        else:
+            found.flights[key] = flight
+            found.coalesced += 1
+
+    async def finish(self, found: _Sorted, deadline: Deadline, until: Deadline | None) -> dict[EntityKey, Retrieved]:
+        """Waits for the flights, to the deadline at most, and falls back where they do not bring a row."""
+        if not found.flights:
+            return found.ready
+        flights = set(found.flights.values())
+        await self._clock.wait([flight.task for flight in flights], deadline.at)
+        now = self._clock.monotonic()
+        # Decided here for all keys: a flight that lands between two slices has come too late for either.
+        landed = {flight: _failure(flight) or flight.task.result() for flight in flights}
+        keys = list(found.flights.items())
+
+        def take(start: int, stop: int) -> None:
+            for key, flight in keys[start:stop]:
+                brought = landed[flight]
+                answer = brought if isinstance(brought, FeaturesError) else brought[key]
+                found.ready[key] = _judge(answer, found.fallback.get(key), now)
+
+        await self._turns.over(len(keys), take, until)
+        return found.ready
+
+    async def _fetch(self, keys: Sequence[EntityKey], began_at: float) -> Mapping[EntityKey, _Answer]:
+        """One read of the store; remembers what it brings."""
+        outcome = StoreError.outcome
+        try:
+            answers = await self._read(keys, Deadline(began_at + self._read_timeout_s, self._clock))
+            outcome = "ok"
+        except StoreError as error:
+            outcome = error.outcome
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            took_s = self._clock.monotonic() - began_at
+            self._observer.observe(StoreRead(self._view.name, len(keys), took_s, outcome))
+        remembered: dict[EntityKey, _Answer] = {}
+
+        def remember(start: int, stop: int) -> None:
+            for key in keys[start:stop]:
+                remembered[key] = self._remember(key, answers, began_at)
+
+        await self._turns.over(len(keys), remember)
+        return remembered
+
+    async def _read(self, keys: Sequence[EntityKey], deadline: Deadline) -> Mapping[EntityKey, ReadAnswer]:
+        reading = asyncio.create_task(self._store.read(self._view, keys, deadline))
+        reading.add_done_callback(_take_note)
+        try:
+            await self._clock.wait((reading,), deadline.at)
+            if reading.done():
+                return reading.result()
+        finally:
+            reading.cancel()
+        raise StoreTimeout(f"a read of {self._view.name} took longer than {self._read_timeout_s:g} s")
+
+    def _remember(self, key: EntityKey, answers: Mapping[EntityKey, ReadAnswer], began_at: float) -> _Answer:
+        answer = answers.get(key, _LEFT_OUT)
+        if isinstance(answer, StoreError):
+            return answer
+        return self._cache.put(key, answer, began_at)
+
+    async def aclose(self) -> None:
+        """Ends the reads that are under way."""
+        await self._flights.aclose()
+
+
+_LEFT_OUT: Final = StoreAnswerInvalid("the store's answer leaves a key out")
+
+
+def _take_note(reading: "asyncio.Task[Mapping[EntityKey, ReadAnswer]]") -> None:
+    """A read that nobody waits for any more may fail in silence."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+def _judge(answer: CachedRow | FeaturesError, fallback: CachedRow | None, now: float) -> Retrieved:
+    if isinstance(answer, CachedRow):
+        return Retrieved(answer.row, Source.STORE, now - answer.read_at)
+    if fallback is not None:
+        return Retrieved(fallback.row, Source.STALE, now - fallback.read_at, degraded=True)
+    return Retrieved(None, error=answer)
+
+
+def _failure(flight: Flight[EntityKey, _Answer]) -> FeaturesError | None:
+    if not flight.task.done():
+        return DeadlineExceeded("the deadline passed while features were being read")
+    if flight.task.cancelled():
+        return StoreError("the read was ended")
+    error = flight.task.exception()
+    if error is None or isinstance(error, FeaturesError):
+        return error
+    raise error  # a programming error of ours is nobody's outage
+
+
+def _looked_up(view: str, found: _Sorted) -> CacheLookedUp:
+    return CacheLookedUp(
+        view,
+        fresh=len(found.ready) - found.stale - found.negative,
+        stale=found.stale,
+        negative=found.negative,
+        miss=len(found.missing),
+        coalesced=found.coalesced,
+    )

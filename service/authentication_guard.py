@@ -1,0 +1,45 @@
+"""Nobody unknown comes in: the ASGI layer that asks for a bearer token before anything of the request is read.
+
+It is there only where authentication is on, so a service without it pays nothing. Everything is guarded but for the
+health routes: a path that is added later is guarded unless somebody says otherwise.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.authentication import Authenticator
+from service.errors import RequestError
+from service.problems import problem_for
+
+_READ_ONLY: Final = ("GET", "HEAD")
+
+
+class BearerGuard:
+    """ASGI middleware; stands inside `Outermost`, around everything else."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, free: Collection[str]) -> None:
+        """Guards `app`.
+
+        Args:
+            app: The app.
+            authenticator: Knows whom to let in.
+            free: Paths that everybody may read.
+        """
+        self._app = app
+        self._authenticator = authenticator
+        self._free = frozenset(free)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == "http" and not (scope["path"] in self._free and scope["method"] in _READ_ONLY):
+            try:
+                await self._authenticator.check(scope["headers"])
+            except RequestError as error:
+                problem = problem_for(error)
+                body = problem.body(scope["state"]["request_id"])
+                await Response(body, problem.type.status, problem.headers())(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
