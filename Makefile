@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-dep
 .DEFAULT_GOAL := help
 # What a failed step leaves behind is not taken for done the next time.
 .DELETE_ON_ERROR:
-.PHONY: help serve emulator demo test check format lock clean
+.PHONY: help serve emulator demo test check load format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +32,12 @@ emulator: .venv/runtime $(DEMO) ## speak Vertex AI Feature Store's protocol on E
 
 demo: .venv/runtime ## build the demo anew: simulate payments, train, fill the embedded store
 	@$(BIN)/keyscore demo
+
+# PROFILE=locust is the same without the page; any other is judged by its objectives. ARGS are handed on: ARGS=--short.
+LOAD_ := load_tests.locusting $(addprefix --host ,$(filter http%,$(HOST)))
+LOAD_locust := $(LOAD_) --headless
+load: .venv/dev $(DEMO) ## locust's page on a service of its own or on HOST=http://…; PROFILE=overload: see load_tests/README.md
+	@$(BIN)/python -m $(or $(LOAD_$(PROFILE)),load_tests $(PROFILE)) $(ARGS)
 
 test: check ## everything that CI runs: the checks, then all tests with branch coverage
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term --durations 10

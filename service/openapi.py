@@ -109,7 +109,8 @@ def responses(
     masked = f" Masked values: {', '.join(sensitive)}." if detailed and sensitive else ""
     found: dict[int | str, dict[str, Any]] = {
         200: {
-            "model": DetailedAnswer if detailed else SimpleAnswer,
+            # either route gives both styles: `parameters.response` decides
+            "model": DetailedAnswer | SimpleAnswer if detailed else SimpleAnswer | DetailedAnswer,
             "description": "One prediction for each instance, in order." + masked,
             "headers": {
                 "X-Keyscore-Degraded": _count("substituted because of an error, or served beyond its stale window"),

@@ -132,3 +132,14 @@ async def test_a_service_that_is_not_ready_answers_what_is_published(
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     check(document, answer, "get")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/detailed"])
+@pytest.mark.parametrize("style", ["simple", "detailed"])
+async def test_both_styles_are_published_for_both_routes(
+    client: httpx.AsyncClient, document: dict[str, Any], path: str, style: str
+) -> None:
+    body = {"instances": [GOOD, ["nobody", "M1", 1.0]], "parameters": {"response": style, "on_error": "null"}}
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 200
+    check(document, answer)

@@ -1,0 +1,108 @@
+"""What callers send: HTTP requests as bytes, ready for the socket.
+
+Each carries an `X-Request-Id` of seed and number, which the service sends back: an answer is known by its request, and
+whatever is reported can be asked again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+from load_tests.bundles import plain_key
+
+KINDS: Final = ("simple_warm", "simple_cold", "detailed_cold", "fraud", "batch")
+"""Warm: 20,000 entities drawn alike; cold: every entity new; fraud: the demo's keys, an amount; batch: 10,000 IDs."""
+
+SIMPLE: Final = "/predict"
+DETAILED: Final = "/predict/detailed"
+WARM_ENTITIES: Final = 20_000
+BATCH_SIZE: Final = 10_000
+
+PATIENT: Final = "X-Request-Timeout-Ms: 10000"
+"""A batch may take its time."""
+
+_CHANNELS: Final = ("chip", "contactless", "online")
+
+
+def request_bytes(path: str, body: bytes, request_id: str, *headers: str) -> bytes:
+    """One HTTP/1.1 request that keeps its connection."""
+    more = "".join(f"{header}\r\n" for header in headers)
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Request-Id: {request_id}\r\n{more}"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def ask(path: str, instances: Sequence[Any], request_id: str, *headers: str) -> bytes:
+    """The request for these instances."""
+    return request_bytes(path, orjson.dumps({"instances": instances}), request_id, *headers)
+
+
+@dataclass(slots=True)
+class Asker:
+    """Makes requests; request `number` of a kind is always the same bytes, so it can be made again to be looked at.
+
+    Attributes:
+        seed: Of its dice.
+        entities: How many entities the plain bundle has.
+        customers: Keys of the demo's customers.
+        merchants: Keys of the demo's merchants.
+        batch_size: IDs in a batch.
+        begun: Numbers that runs have taken so far.
+    """
+
+    seed: int = 1
+    entities: int = WARM_ENTITIES
+    customers: Sequence[str] = ()
+    merchants: Sequence[str] = ()
+    batch_size: int = BATCH_SIZE
+    begun: int = 0
+
+    def request(self, kind: str, number: int) -> bytes:
+        """Request `number` of a kind.
+
+        Cold ones take entities in turn: after the last one, the first again.
+        """
+        request_id = f"seed{self.seed}-{number}"
+        match kind:
+            case "simple_warm":
+                warm = min(WARM_ENTITIES, self.entities)
+                return ask(SIMPLE, [plain_key(self._dice(number).randrange(warm))], request_id)
+            case "simple_cold":
+                return ask(SIMPLE, [plain_key(number % self.entities)], request_id)
+            case "detailed_cold":
+                return ask(DETAILED, [plain_key(number % self.entities)], request_id)
+            case "batch":
+                first = number * self.batch_size
+                wanted = [plain_key(at % self.entities) for at in range(first, first + self.batch_size)]
+                return ask(SIMPLE, wanted, request_id, PATIENT)
+            case "fraud":
+                return ask(DETAILED, [self.payment(number)], request_id)
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+
+    def maker(self, kind: str, arrivals: int) -> Callable[[int], bytes]:
+        """Requests of one run, whose cold ones ask for nobody whom an earlier run has asked for.
+
+        Args:
+            kind: See `KINDS`.
+            arrivals: How many requests the run has at most.
+        """
+        first = self.begun
+        self.begun += arrivals
+        return lambda number: self.request(kind, first + number)
+
+    def payment(self, number: int) -> dict[str, Any]:
+        """A payment of the demo, to be scored."""
+        dice = self._dice(number)
+        return {
+            "customer_id": dice.choice(self.customers),
+            "merchant_id": dice.choice(self.merchants),
+            "amount": round(dice.lognormvariate(3.5, 1.0), 2),
+            "channel": dice.choice(_CHANNELS),
+        }
+
+    def _dice(self, number: int) -> Random:
+        return Random(self.seed << 40 | number)  # noqa: S311  # to be repeated, not to be unguessable

@@ -1,0 +1,1 @@
+"""Profiles: one module each, with a `PROFILE`. Being in this folder is being in the list."""

@@ -1,0 +1,88 @@
+"""Slow-loris: a thousand connections that send one byte in five seconds are closed in time and harm nobody."""
+
+import asyncio
+import time
+from typing import Final
+
+from load_tests.bench import Bench
+from load_tests.generator import run_load
+from load_tests.objectives import at_least, at_most, none_of
+from load_tests.outcome import Outcome
+from load_tests.profiles.base import Options, Profile, Results, say
+from load_tests.sizing import rate_at, settings_for
+from load_tests.slow_clients import Held, hold
+
+CONNECTIONS: Final = 1000
+CLOSED_BAR_S: Final = 10.0
+P99_BAR: Final = 1.5
+
+_KIND: Final = "simple_warm"
+_SHARE: Final = 0.5
+_PATIENCE_S: Final = 15.0
+_RAMP_S: Final = 4.0
+"""A wave of connections comes over this time: accepting a thousand at once is a load of its own, of another kind."""
+
+
+async def run(options: Options) -> Results:
+    """Healthy load alone, then beside waves of slow connections."""
+    settings = {"KEYSCORE_RECEIVE_TIMEOUT_S": "60"} if options.control else {}
+    async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
+        rate = await rate_at(bench, _KIND, _SHARE, options)
+        seconds = options.seconds(30.0, 3.0)
+        alone = await _healthy(bench, rate, seconds, options)
+        waves = asyncio.create_task(_waves(bench, time.monotonic() + seconds - _RAMP_S, options))
+        beside = await _healthy(bench, rate, seconds, options)
+        held = await waves
+    results = Results(runs={"alone": alone, "beside slow connections": beside})
+    _tell(held, results)
+    late = [one for one in held if not one.closed or one.open_s > CLOSED_BAR_S]
+    results.objectives = [
+        at_least("slow connections", len(held), 50 if options.short else CONNECTIONS),
+        none_of(f"slow connections open after {CLOSED_BAR_S:g} s", len(late), len(held)),
+        none_of("healthy requests that failed", beside.errors, beside.offered, runs=[beside]),
+    ]
+    if not options.short:
+        ratio = beside.p(0.99) / alone.p(0.99)
+        results.objectives.append(at_most("healthy p99, beside / alone", ratio, P99_BAR, runs=[alone, beside]))
+    return results
+
+
+async def _healthy(bench: Bench, rate: float, seconds: float, options: Options) -> Outcome:
+    make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
+    outcome = await run_load(
+        bench.address, make, rate=rate, seconds=seconds, seed=options.seed, check=bench.oracle.check, check_every=10
+    )
+    say(f"healthy load: {outcome.counts()}, p99 {outcome.p(0.99) * 1000:.1f} ms")
+    return outcome
+
+
+async def _waves(bench: Bench, until: float, options: Options) -> list[Held]:
+    """Wave after wave of slow connections, the last of which begins before `until`."""
+    held: list[Held] = []
+    while not held or time.monotonic() < until:
+        held += await hold(
+            bench.address,
+            50 if options.short else CONNECTIONS,
+            _PATIENCE_S,
+            ramp_s=0.5 if options.short else _RAMP_S,
+        )
+    return held
+
+
+def _tell(held: list[Held], results: Results) -> None:
+    for part in ("headers", "body"):
+        mine = [one for one in held if one.part == part]
+        longest = max((one.open_s for one in mine), default=0.0)
+        still = sum(not one.closed for one in mine)
+        results.facts[f"slow {part}"] = (
+            f"{len(mine)} connections, {still} never closed, the longest open for {longest:.1f} s, "
+            f"answered {sorted({one.answer[9:12].decode('latin-1') or 'nothing' for one in mine})}"
+        )
+
+
+PROFILE: Final = Profile(
+    name="slowloris",
+    summary="1,000 connections that send a byte in 5 s: all closed within 10 s, healthy p99 at most 1.5 times",
+    control="KEYSCORE_RECEIVE_TIMEOUT_S=60: who sends slowly may stay for a minute",
+    run=run,
+)
