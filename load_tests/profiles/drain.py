@@ -16,7 +16,7 @@ from load_tests.objectives import at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.processes import ProcessFailed
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import limits_for, rate_at, settings_for
+from load_tests.sizing import limits_for, rate_at, settings_for, warm
 from load_tests.stories import Span
 
 ROUNDS: Final = 5
@@ -36,6 +36,8 @@ async def run(options: Options) -> Results:
         Bench.start(instances=2, latency_ms=5, seed=options.seed, service_env=settings_for(options, settings)) as bench,
         Balancer(bench.addresses) as balancer,
     ):
+        for number in range(len(bench.addresses)):
+            await warm(bench, number)
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)
         rounds = 1 if options.short else ROUNDS
         for number in range(rounds):
@@ -53,6 +55,7 @@ async def run(options: Options) -> Results:
             _judge(results, f"drain {number + 1}", outcome, *(await stopping))
             if number + 1 < rounds:
                 await bench.restart(number % 2)
+                await warm(bench, number % 2)
                 await balancer.poll()
     return results
 

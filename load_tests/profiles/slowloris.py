@@ -9,7 +9,7 @@ from load_tests.generator import run_load
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at, settings_for
+from load_tests.sizing import rate_at, settings_for, warm
 from load_tests.slow_clients import Held, hold
 
 CONNECTIONS: Final = 1000
@@ -27,6 +27,7 @@ async def run(options: Options) -> Results:
     """Healthy load alone, then beside waves of slow connections."""
     settings = {"KEYSCORE_RECEIVE_TIMEOUT_S": "60"} if options.control else {}
     async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
+        await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
         seconds = options.seconds(30.0, 3.0)
         alone = await _healthy(bench, rate, seconds, options)
