@@ -35,9 +35,11 @@ async def run(options: Options) -> Results:
     ):
         await warm(bench)  # so that batches cost the service its own work and not the store's
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         alone, _ = await _interactive(bench, rate, seconds, options)
         if options.control:
             await stack.enter_async_context(paused_every(bench.service_pids, 1.0, _PAUSE_S))
+        await warm(bench)  # rows are fresh for a minute
         batches = asyncio.create_task(_batches(bench, time.perf_counter() + seconds))
         beside, probes = await _interactive(bench, rate, seconds, options)
         asked = await batches

@@ -36,11 +36,11 @@ async def run(options: Options) -> Results:
         Bench.start(instances=2, latency_ms=5, seed=options.seed, service_env=settings_for(options, settings)) as bench,
         Balancer(bench.addresses) as balancer,
     ):
-        for number in range(len(bench.addresses)):
-            await warm(bench, number)
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)
         rounds = 1 if options.short else ROUNDS
         for number in range(rounds):
+            for instance in range(len(bench.addresses)):  # rows are fresh for a minute: longer than a round takes
+                await warm(bench, instance)
             seconds = (120 if options.short else REQUESTS) / rate
             stopping = asyncio.create_task(_stop(bench, number % 2, seconds / 4))
             outcome = await run_load(
@@ -55,7 +55,6 @@ async def run(options: Options) -> Results:
             _judge(results, f"drain {number + 1}", outcome, *(await stopping))
             if number + 1 < rounds:
                 await bench.restart(number % 2)
-                await warm(bench, number % 2)
                 await balancer.poll()
     return results
 

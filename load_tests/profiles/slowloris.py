@@ -27,10 +27,11 @@ async def run(options: Options) -> Results:
     """Healthy load alone, then beside waves of slow connections."""
     settings = {"KEYSCORE_RECEIVE_TIMEOUT_S": "60"} if options.control else {}
     async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
-        await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         seconds = options.seconds(30.0, 3.0)
         alone = await _healthy(bench, rate, seconds, options)
+        await warm(bench)  # rows are fresh for a minute
         waves = asyncio.create_task(_waves(bench, time.monotonic() + seconds - _RAMP_S, options))
         beside = await _healthy(bench, rate, seconds, options)
         held = await waves

@@ -56,6 +56,7 @@ async def _holes(options: Options, results: Results) -> None:
     ):
         await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         well = await _load(bench, rate, seconds, options)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(black_holed_collector())

@@ -32,8 +32,8 @@ async def run(options: Options) -> Results:
     settings = {"KEYSCORE_WORKERS": "1" if options.control else "2"}
     kills = 1 if options.short else _KILLS
     async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
-        await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         for number in range(kills):
             seconds = options.seconds(_APART_S, 5.0)
             make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
