@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from typing import Final
 
+from load_tests.asking import SIMPLE, WARM_ENTITIES, ask
 from load_tests.bench import Bench
+from load_tests.bundles import plain_key
 from load_tests.capacity import Capacity, Search, find_capacity
+from load_tests.closed_loop import ask_all
 from load_tests.generator import Address, Limits, run_load
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, say
 
 _SHORT_RATE: Final = 60.0
 """Requests per second of a short run, which knows no capacity: any machine holds it."""
+
+_WARM_BATCH: Final = 500
 
 _UNHURRIED: Final = {
     "KEYSCORE_DEADLINE_S": "60",
@@ -28,6 +33,13 @@ def settings_for(options: Options, chosen: Mapping[str, str] | None = None) -> d
 def limits_for(options: Options) -> Limits:
     """How long the generator waits."""
     return Limits(patience_s=60.0 if options.short else 8.0)
+
+
+async def warm(bench: Bench, number: int = 0) -> None:
+    """Every entity that warm requests ask for is in the cache of this service."""
+    keys = [plain_key(at) for at in range(min(WARM_ENTITIES, bench.served.entities))]
+    requests = (ask(SIMPLE, keys[at : at + _WARM_BATCH], f"warm-{at}") for at in range(0, len(keys), _WARM_BATCH))
+    await ask_all(bench.addresses[number], requests, 1)
 
 
 async def rate_at(bench: Bench, kind: str, share: float, options: Options, address: Address | None = None) -> float:

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Final
 
-from load_tests.asking import SIMPLE, ask
 from load_tests.bench import Bench
-from load_tests.bundles import plain_key
 from load_tests.closed_loop import Asked, ask_all
 from load_tests.generator import run_load
 from load_tests.objectives import at_least, at_most, none_of
@@ -16,7 +14,7 @@ from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.prober import probing
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at, settings_for
+from load_tests.sizing import rate_at, settings_for, warm
 
 P99_BAR: Final = 2.0
 STALL_BAR_S: Final = 0.020
@@ -35,11 +33,13 @@ async def run(options: Options) -> Results:
         Bench.start(seed=options.seed, batch_size=size, service_env=settings_for(options)) as bench,
         AsyncExitStack() as stack,
     ):
-        await _warm(bench)
+        await warm(bench)  # so that batches cost the service its own work and not the store's
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         alone, _ = await _interactive(bench, rate, seconds, options)
         if options.control:
             await stack.enter_async_context(paused_every(bench.service_pids, 1.0, _PAUSE_S))
+        await warm(bench)  # rows are fresh for a minute
         batches = asyncio.create_task(_batches(bench, time.perf_counter() + seconds))
         beside, probes = await _interactive(bench, rate, seconds, options)
         asked = await batches
@@ -59,13 +59,6 @@ async def run(options: Options) -> Results:
             at_most("longest stall of the event loop", max(probes) * 1000, STALL_BAR_S * 1000, "ms"),
         ]
     return results
-
-
-async def _warm(bench: Bench) -> None:
-    """Every entity is in cache, so that batches cost the service its own work and not the store's."""
-    keys = [plain_key(number) for number in range(bench.served.entities)]
-    requests = (ask(SIMPLE, keys[at : at + 500], f"warm-{at}") for at in range(0, len(keys), 500))
-    await ask_all(bench.address, requests, 1)
 
 
 async def _interactive(bench: Bench, rate: float, seconds: float, options: Options) -> tuple[Outcome, list[float]]:

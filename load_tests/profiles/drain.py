@@ -16,7 +16,7 @@ from load_tests.objectives import at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.processes import ProcessFailed
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import limits_for, rate_at, settings_for
+from load_tests.sizing import limits_for, rate_at, settings_for, warm
 from load_tests.stories import Span
 
 ROUNDS: Final = 5
@@ -39,6 +39,8 @@ async def run(options: Options) -> Results:
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)
         rounds = 1 if options.short else ROUNDS
         for number in range(rounds):
+            for instance in range(len(bench.addresses)):  # rows are fresh for a minute: longer than a round takes
+                await warm(bench, instance)
             seconds = (120 if options.short else REQUESTS) / rate
             stopping = asyncio.create_task(_stop(bench, number % 2, seconds / 4))
             outcome = await run_load(

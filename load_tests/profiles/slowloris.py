@@ -9,7 +9,7 @@ from load_tests.generator import run_load
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at, settings_for
+from load_tests.sizing import rate_at, settings_for, warm
 from load_tests.slow_clients import Held, hold
 
 CONNECTIONS: Final = 1000
@@ -28,8 +28,10 @@ async def run(options: Options) -> Results:
     settings = {"KEYSCORE_RECEIVE_TIMEOUT_S": "60"} if options.control else {}
     async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         seconds = options.seconds(30.0, 3.0)
         alone = await _healthy(bench, rate, seconds, options)
+        await warm(bench)  # rows are fresh for a minute
         waves = asyncio.create_task(_waves(bench, time.monotonic() + seconds - _RAMP_S, options))
         beside = await _healthy(bench, rate, seconds, options)
         held = await waves

@@ -19,7 +19,7 @@ from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.processes import exchange
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at
+from load_tests.sizing import rate_at, warm
 
 P99_BAR: Final = 1.2
 THROUGHPUT_BAR: Final = 0.9
@@ -54,7 +54,9 @@ async def _holes(options: Options, results: Results) -> None:
         live_collector() as url,
         Bench.start(seed=options.seed, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}) as bench,
     ):
+        await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         well = await _load(bench, rate, seconds, options)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(black_holed_collector())
@@ -62,6 +64,7 @@ async def _holes(options: Options, results: Results) -> None:
         bench = await stack.enter_async_context(
             Bench.start(seed=options.seed, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}, stdout=pipe)
         )
+        await warm(bench)
         await _load(bench, rate, 1.0, options)  # the pipe is full from here on
         if options.control:
             await stack.enter_async_context(paused_every(bench.service_pids, 1.0, 0.1))

@@ -13,7 +13,7 @@ from load_tests.bench import Bench
 from load_tests.generator import Address, run_load
 from load_tests.objectives import at_most, none_of
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at, settings_for
+from load_tests.sizing import rate_at, settings_for, warm
 
 REPLACED_BAR_S: Final = 3.0
 LOST_BAR: Final = 64
@@ -33,6 +33,7 @@ async def run(options: Options) -> Results:
     kills = 1 if options.short else _KILLS
     async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
         rate = await rate_at(bench, _KIND, _SHARE, options)
+        await warm(bench)
         for number in range(kills):
             seconds = options.seconds(_APART_S, 5.0)
             make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
