@@ -25,6 +25,8 @@ ROOT: Final = Path(__file__).parents[1]
 
 SERVICE_CORE: Final = 0
 LOAD_CORE: Final = 1
+_CORES: Final = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
+"""Those that we may use; asked before anything is pinned, since afterwards it is one."""
 
 _PORTS: Final = range(21_500, 22_000)  # below what Linux gives to outgoing connections, so nothing else takes them
 _START_PATIENCE_S: Final = 60.0  # a busy machine without compiled bytecode takes ten
@@ -132,14 +134,15 @@ def start(
 @contextmanager
 def pinned(core: int | None) -> Iterator[None]:
     """This thread, and every process that it starts meanwhile, runs on `core`; on any where there is no such core."""
-    if core is None or not hasattr(os, "sched_setaffinity") or core not in (allowed := os.sched_getaffinity(0)):
+    if core is None or core not in _CORES:
         yield
         return
+    before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, allowed)
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager
