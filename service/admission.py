@@ -31,6 +31,9 @@ ask again as soon as they are answered stay below it, so a usual load test is no
 BUDGET_SHARE_WANTED: Final = 0.5
 """Mean share of their budget above which fewer large requests are let in: twice as many would miss their deadlines."""
 
+_LEAST_BUDGET_S: Final = 0.001
+"""What a smaller budget is taken for: it comes to the same, and can be divided by."""
+
 PERMIT: Final = "permit"
 """Where a request's permit is in the `state` of its ASGI scope."""
 
@@ -60,6 +63,11 @@ class Partition:
     def limit(self) -> int:
         """How many may be in flight now."""
         return self.limiter.in_flight
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may come in."""
+        return self.in_flight < self.limiter.in_flight
 
 
 class Permit:
@@ -94,9 +102,9 @@ class Permit:
 
     def leave(self) -> None:
         """Gives the place back; the second time it does nothing."""
-        if self._partition is not None:
-            self._admission.leave(self, self._partition)
-            self._partition = None
+        partition, self._partition = self._partition, None
+        if partition is not None:
+            self._admission.leave(self, partition)
 
     def begin(self, watch: Watch | None = None) -> None:
         """Notes that work on the request begins: the end of its wait, and of the stage `admit`.
@@ -186,7 +194,7 @@ class Admission:
         else:
             budget_s = most_s = min(_seconds(asked_ms), self._max_deadline_s)
         now = self._clock.monotonic()
-        if partition.in_flight >= partition.limiter.in_flight:
+        if not partition.has_room:
             partition.limiter.refused(now)
             raise self._shed(partition, "limit", _NO_ROOM)
         if self.interactive.limiter.pressure(now) * WAIT_WANTED_S > budget_s:
@@ -205,6 +213,10 @@ class Admission:
         if partition is self.interactive:
             partition.limiter.measured((now - permit.arrived) / WAIT_WANTED_S, now)
         return now
+
+    def waited(self, wait_s: float) -> None:
+        """Learns how long a request that had its features waited for another turn."""
+        self.interactive.limiter.measured(wait_s / WAIT_WANTED_S, self._clock.monotonic())
 
     def leave(self, permit: Permit, partition: Partition) -> None:
         """Takes a place back, and learns from a large request what share of its budget it took."""
@@ -236,4 +248,4 @@ def _seconds(asked_ms: bytes) -> float:
     asked_s = float(asked_ms) / 1000 if asked_ms.replace(b".", b"", 1).isdigit() else 0.0
     if not asked_s:
         raise TimeoutInvalid("X-Request-Timeout-Ms must be a positive number of milliseconds")
-    return asked_s
+    return max(asked_s, _LEAST_BUDGET_S)

@@ -59,6 +59,7 @@ async def _answer(request: Request, *, detailed: bool) -> Response:
     permit.begin(request.scope["state"]["watch"])
     body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
     answer = await service.pipeline.answer(body, permit, detailed=detailed)
+    permit.leave()  # how fast the answer is read is the caller's affair
     return Response(answer.body, headers=answer.headers(), media_type="application/json")
 
 

@@ -39,6 +39,7 @@ class BearerGuard:
                 await self._authenticator.check(scope["headers"])
             except RequestError as error:
                 problem = problem_for(error)
+                scope["state"]["problem"] = problem.type.slug  # for the request's log line
                 body = problem.body(scope["state"]["request_id"])
                 await Response(body, problem.type.status, problem.headers())(scope, receive, send)
                 return

@@ -59,19 +59,21 @@ class Door:
         admission: Admission,
         clock: Clock,
         observer: Observer,
+        turnstile: Turnstile,
         *,
         paths: Iterable[str],
         receive_timeout_s: float,
         keep_alive_s: float,
     ) -> None:
-        """Opens the door; call it within the loop that serves.
+        """Opens the door.
 
         Args:
             admission: Decides about prediction requests.
             clock: The time.
             observer: Who learns of requests that are refused here.
+            turnstile: Begins admitted requests.
             paths: Paths of prediction requests.
-            receive_timeout_s: Seconds for the headers, and then for the body, to arrive; also seconds for which a
+            receive_timeout_s: Seconds from a request's first byte to its last; also seconds for which a
                 client may take nothing of an answer.
             keep_alive_s: Seconds that a connection may idle between requests.
         """
@@ -79,7 +81,7 @@ class Door:
         self.clock = clock
         self.observer = observer
         self.routes = {path.encode(): path for path in paths}
-        self.turnstile = Turnstile(asyncio.get_running_loop())
+        self.turnstile = turnstile
         self.connections: set[Guarded] = set()
         self.draining = False
         self._receive_timeout_s: Final = receive_timeout_s

@@ -105,9 +105,15 @@ class GradientLimit:
         if now - self._began >= _WINDOW_S:
             self._step(now)
 
-    def refused(self, now: float) -> None:  # noqa: ARG002  # the protocol's signature
+    def refused(self, now: float) -> None:
         """See `Limit.refused`."""
         self._refused = True
+        if now - self._began > _STALE_S:
+            # Nobody has had to wait for a turn lately: the burst that shrank the limit is over, or all places are held
+            # by requests that wait for something else.
+            self._limit = max(self._limit, min(_INITIAL, self._ceiling))
+            self._sum, self._count = 0.0, 1
+            self._step(now)
 
     def pressure(self, now: float) -> float:
         """See `Limit.pressure`."""

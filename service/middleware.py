@@ -79,6 +79,7 @@ class Outermost:
             permit = state.get(PERMIT)
             if permit is not None:
                 permit.leave()
+                began = min(began, permit.arrived)  # the wait at the door is a part of it
             ended = self._clock.monotonic()
             route, status = route_of(scope), status or _CLIENT_CLOSED
             self._observer.observe(RequestEnded(route, status, ended - began))

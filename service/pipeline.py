@@ -32,6 +32,7 @@ from service.events import InstancesAssembled, RowsAged, RowsScored, Stage, Valu
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction
 from service.responses import Answer, DetailedAnswer, simple_answer
+from service.turnstile import Turnstile
 
 _ROWS_AT_ONCE: Final = 512
 """Rows that are scored in one call, 0.25 ms for 500 trees. On the event loop: a thread would hold the interpreter while
@@ -39,6 +40,9 @@ it takes the rows in, and make the loop wait for it up to 5 ms at a time."""
 
 _PARTS_AT_ONCE: Final = 16
 """Detailed instances that are written in one go; each takes 0.05 ms."""
+
+_FORGOTTEN_AT_ONCE: Final = 1_024
+"""Instances whose parts are freed in one go, 0.5 ms; the answer waits for it."""
 
 _ROWS_AGED: Final = 32
 """Rows of a view whose age is noted in a watched request; ten thousand would hold the loop up for milliseconds."""
@@ -64,6 +68,7 @@ class Pipeline:
         "_planner",
         "_retrieval",
         "_turns",
+        "_turnstile",
         "admission",
     )
 
@@ -79,6 +84,7 @@ class Pipeline:
         max_instances: int,
         features_share: float,
         turns: Turns | None = None,
+        turnstile: Turnstile | None = None,
         detailed: bool = True,
     ) -> None:
         """Puts the stages together.
@@ -93,6 +99,7 @@ class Pipeline:
             max_instances: How many instances one request may hold.
             features_share: Share of the budget that reading features may use.
             turns: Where long work waits for its turn; its own if it shares them with nobody.
+            turnstile: Where requests that had to wait for features go on; None where nobody else is served.
             detailed: Whether detailed answers are given at all.
         """
         self._bundle = bundle
@@ -106,6 +113,7 @@ class Pipeline:
         self._detailed = detailed
         self._has_classes = bundle.scorer.signature.classes is not None
         self._turns = turns or Turns()
+        self._turnstile = turnstile
         self.admission = admission
 
     async def answer(self, body: bytes, permit: Permit, *, detailed: bool) -> Answer:
@@ -123,7 +131,9 @@ class Pipeline:
         request = await self.parse(body, permit.deadline, permit.watch)
         deadline = permit.deadline
         if request.parameters.timeout_ms is not None:
-            deadline = Deadline(min(permit.latest, permit.arrived + request.parameters.timeout_ms / 1000), self._clock)
+            deadline = permit.deadline = Deadline(
+                min(permit.latest, permit.arrived + request.parameters.timeout_ms / 1000), self._clock
+            )
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
         if in_detail and not self._detailed:
@@ -204,7 +214,12 @@ class Pipeline:
     ) -> list[list[Retrieved]]:
         """The rows, from cache or store."""
         with self._timed(Stage.RETRIEVE, watch):
-            return await self._retrieval.retrieve(lookups, bounds, self._features_deadline(arrived, deadline), deadline)
+            turns = 0 if self._turnstile is None else self._turnstile.turns
+            features_deadline = self._features_deadline(arrived, deadline)
+            retrieved = await self._retrieval.retrieve(lookups, bounds, features_deadline, deadline)
+            if self._turnstile is not None and self._turnstile.turns != turns:  # one read may answer hundreds at once
+                await self._turnstile.go_on()
+            return retrieved
 
     async def assemble(
         self,
@@ -265,7 +280,7 @@ class Pipeline:
             for rows in retrieved:
                 del rows[start - stop :]
 
-        await self._turns.over(len(instances), forget)
+        await self._turns.over(len(instances), forget, at_once=_FORGOTTEN_AT_ONCE)
 
     def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
         return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))

@@ -5,14 +5,15 @@ anybody can refuse it. Here
 
 - headers, and then the body, must arrive in time, and our answers must be read (`Door.sweep`);
 - heads are bounded, and must be understood alike by everybody who reads them (`service.heads`);
-- a prediction request is admitted, or refused with a few bytes, as soon as its headers are read; the admitted begin in
-  turn (`Turnstile`);
+- a prediction request is admitted, or refused with a few bytes, before anything is done about it: a large one as soon
+  as its headers are read, a small one when it is whole (or at once, if there is no room), so that slow senders take
+  nobody's place; the admitted begin in turn (`Turnstile`);
 - what is wrong on this level is answered by a problem document like everything else, after the answers that are owed;
 - a connection that is closed while its sender may still be sending lingers: closing at once would destroy the answer
   before it is read (RFC 9112 section 9.6).
 
 Requests may be pipelined: `_current` is the one whose body is arriving, `_running` the one that the app works on,
-`pipeline` those in between; `cycle` is the newest.
+`pipeline` those in between; `cycle` is the newest. `_held` is the body so far of one that is not decided about.
 """
 
 import asyncio
@@ -56,6 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._outlet: Any = None
         self._current: RequestResponseCycle | None = None
         self._running: RequestResponseCycle | None = None
+        self._held: bytearray | None = None
         self._refused = False  # the request that is being received has had its answer already
         self._idle_bytes = 0  # received since the last piece of a body or end of a head
         self._last_word: Problem | None = None  # to be said after the answers that are owed
@@ -135,35 +137,45 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._deaf = True
         else:
-            self._admit(method, version)
+            self._receive(method, version, httptools.parse_url(self.url))
 
-    def _admit(self, method: bytes, version: str) -> None:
-        url = httptools.parse_url(self.url)
-        waits_for_another = self._running is not None
-        permit = None
-        if method == b"POST" and url.path in self._door.routes and not waits_for_another:
-            try:
-                permit = self._door.admission.admit(self.headers)
-            except RequestError as error:
-                self._refuse(problem_for(error), self._door.routes[url.path])
-                return
+    def _receive(self, method: bytes, version: str, url: Any) -> None:
+        """Decides what becomes of a request: it waits for the answer before it, for its body, or for nothing."""
+        predicts = method == b"POST" and url.path in self._door.routes
+        if self._running is not None:
+            self._new_cycle(method, version, url)
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        elif not predicts:
+            self._running = self._new_cycle(method, version, url)
+            self._start_asgi_task(self.cycle, self.app)
+        elif self.expect_100_continue or not self._door.admission.interactive.has_room or is_large(self.headers):
+            self._admit(method, version, url)
+        else:
+            self._held, self._held_head = bytearray(), (method, version, url)
+
+    def _admit(self, method: bytes, version: str, url: Any) -> None:
+        try:
+            permit = self._door.admission.admit(self.headers)
+        except RequestError as error:
+            self._refuse(problem_for(error), self._door.routes[url.path])
+            return
+        self._running = self._new_cycle(method, version, url)
+        self.scope["state"][PERMIT] = permit
+        self._door.turnstile.enter(partial(self._start_asgi_task, self.cycle, self.app))
+
+    def _new_cycle(self, method: bytes, version: str, url: Any) -> RequestResponseCycle:
         self.scope = scope_of(self, method, version, url)
         may_stay = version != "1.0" and self.parser.should_keep_alive() and not self._door.draining
         self.cycle = self._current = cycle_of(self, self._outlet, keep_alive=may_stay)
-        if waits_for_another:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-            return
-        self._running = self.cycle
-        if permit is None:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self.scope["state"][PERMIT] = permit
-            self._door.turnstile.enter(partial(self._start_asgi_task, self.cycle, self.app))
+        return self.cycle
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
         self._idle_bytes = 0
+        if self._held is not None:
+            self._held += body
+            return
         cycle = self._current
         if cycle is None or cycle.response_complete or self._deaf:
             return
@@ -176,6 +188,13 @@ class GuardedProtocol(HttpToolsProtocol):
         """The request is whole."""
         if self._deaf or self.awaits == "head":
             return
+        if self._held is not None:
+            body, self._held = self._held, None
+            self._admit(*self._held_head)
+            if self._deaf:
+                return
+            if self._current is not None:
+                self._current.body = body
         if self._current is not None:
             self._current.more_body = False
             self._current.message_event.set()
@@ -241,6 +260,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         self._deaf = True
+        self._door.observer.observe(RequestEnded("other", problem.type.status, 0.0))
         current, running = self._current, self._running
         if self._refused or (current is not None and current.response_complete):
             self._linger()  # it has had its answer
@@ -262,7 +282,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem, route: str) -> None:
         """Answers a prediction request in the app's place; the connection stays usable if its body is small."""
         self._refused = True
-        self._say(problem, closes=self._door.draining or self.expect_100_continue or is_large(self.headers))
+        stays = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        closes = not stays or self._door.draining or self.expect_100_continue or is_large(self.headers)
+        self._say(problem, closes=closes)
         self._door.observer.observe(RequestEnded(route, problem.type.status, 0.0))
 
     def _say(self, problem: Problem, *, closes: bool) -> None:

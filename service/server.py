@@ -78,7 +78,8 @@ class Server(uvicorn.Server):
         """See uvicorn; called ten times a second."""
         if counter % _SWEEP_TICKS == 0:
             self._door.sweep()
-            self._tell_of_refusals()
+            if self._door.routes:
+                self._tell_of_refusals()
         return await super().on_tick(counter)
 
     def _tell_of_refusals(self) -> None:

@@ -128,6 +128,7 @@ def _door(service: Service, paths: Iterable[str]) -> Door:
         service.pipeline.admission,
         service.clock,
         service.tally,
+        service.turnstile,
         paths=paths,
         receive_timeout_s=service.settings.receive_timeout_s,
         keep_alive_s=_KEEP_ALIVE_S,
@@ -135,7 +136,7 @@ def _door(service: Service, paths: Iterable[str]) -> Door:
 
 
 async def _greet(service: Service, port: int) -> None:
-    if service.platform.managed:
+    if service.platform.managed or service.platform.orchestrated:
         identity = model_identity(service.bundle)
         log.info(
             "serving %s on port %d", " ".join(identity.values()), port, extra={"fields": {**identity, "port": port}}

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     others' places, so neither kind can starve the other."""
 
     adaptive_limit: bool = True
-    """Whether the limit follows measured latency; off, it is `max_in_flight` at all times."""
+    """Whether both limits follow measured latency; off, they are what they may be at most, at all times."""
 
     max_instances: int = Field(default=10_000, ge=1)
     """Instances in one request; more are refused with 422 before any read."""
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
 
     receive_timeout_s: float = Field(default=4.0, gt=0, le=600)
     """Seconds from a request's first byte to its last, from a connection's beginning to its first request, and
-    without progress in sending an answer; so nobody holds a connection for 10 s without using it."""
+    without progress in sending an answer. Between requests a connection may idle."""
 
     drain_s: float = Field(default=2.0, ge=0, le=5)
     """Seconds between a signal to stop and closing the port: not ready, and every answer closes its connection, so
@@ -161,6 +161,7 @@ class Platform:
 
     Attributes:
         managed: Runs on Vertex AI or Cloud Run, where a demo would be a mistake.
+        orchestrated: Runs on Kubernetes, where stdout is a log for machines.
         port: The port to listen on, if the platform chose one.
         storage_uri: Where Vertex AI put the model's files; None when it gave none.
         predict_route: Further path of the simple route.
@@ -169,6 +170,7 @@ class Platform:
     """
 
     managed: bool = False
+    orchestrated: bool = False
     port: int | None = None
     storage_uri: str | None = None
     predict_route: str | None = None
@@ -184,6 +186,7 @@ class Platform:
         """
         return cls(
             managed="AIP_MODE" in environ or "K_SERVICE" in environ,
+            orchestrated="KUBERNETES_SERVICE_HOST" in environ,
             port=_port(environ),
             storage_uri=environ.get("AIP_STORAGE_URI") or None,
             predict_route=_route(environ, "AIP_PREDICT_ROUTE"),

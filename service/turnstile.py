@@ -1,8 +1,10 @@
 """A few requests at a turn of the event loop, in the order in which they arrived.
 
-Without it a burst of requests that are read in one turn would all be worked on before the next read: whoever comes
-during that time, if only to be refused or to ask whether the process lives, waits for all of them. With it he waits
-for a handful. An idle loop makes nobody wait.
+Without it a burst of requests that are read in one turn, or whose features arrive in one read, would all be worked on
+before the next turn: whoever comes during that time, if only to be refused or to ask whether the process lives, waits
+for all of them. With it he waits for a handful. An idle loop makes nobody wait.
+
+A request goes through when it begins, and once more when it had to wait for features; those who have begun go first.
 """
 
 import asyncio
@@ -10,23 +12,42 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from features.clock import Clock
+
 _AT_A_TURN: Final = 16
-"""Requests begun in one turn: about 5 ms of work, against refusals that shall be answered within 20 ms."""
+"""Requests worked on in one turn: about 5 ms, against refusals that shall be answered within 20 ms."""
 
 
 class Turnstile:
-    """Begins requests, at most 16 in a turn of the running loop."""
+    """Lets requests be worked on, at most 16 in a turn of the running loop.
 
-    __slots__ = ("_begun", "_loop", "_scheduled", "_waiting")
+    Attributes:
+        turns: How many turns there have been in which somebody came through.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_begun", "_clock", "_loop", "_noted", "_returning", "_scheduled", "_waiting", "turns")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, noted: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Begins with nobody waiting.
+
+        Args:
+            loop: The event loop that serves.
+            clock: The time.
+            noted: Told the seconds that a request waited to go on.
+        """
         self._loop = loop
+        self._clock = clock
+        self._noted = noted
         self._waiting: deque[Callable[[], None]] = deque()
+        self._returning: deque[asyncio.Future[None]] = deque()
         self._begun = 0
         self._scheduled = False
+        self.turns = 0
 
     def __repr__(self) -> str:
-        return f"<Turnstile {len(self._waiting)} waiting>"
+        return f"<Turnstile {len(self._returning)} returning, {len(self._waiting)} waiting>"
 
     def enter(self, begin: Callable[[], None]) -> None:
         """Calls `begin` now, or in a later turn if this one has begun enough."""
@@ -35,14 +56,36 @@ class Turnstile:
             begin()
         else:
             self._waiting.append(begin)
+        self._schedule()
+
+    async def go_on(self) -> None:
+        """Returns when a request that has waited for something else may be worked on again."""
+        if self._begun < _AT_A_TURN:
+            self._begun += 1
+            self._schedule()
+            return
+        turn = self._loop.create_future()
+        self._returning.append(turn)
+        came = self._clock.monotonic()
+        await turn
+        self._noted(self._clock.monotonic() - came)
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._begun = min(_AT_A_TURN, len(self._waiting))
-        for _ in range(self._begun):
+        self.turns += 1
+        self._begun = 0
+        while self._begun < _AT_A_TURN and self._returning:
+            turn = self._returning.popleft()
+            if not turn.done():  # its request was not cancelled meanwhile
+                turn.set_result(None)
+                self._begun += 1
+        while self._begun < _AT_A_TURN and self._waiting:
             self._waiting.popleft()()
+            self._begun += 1
         self._scheduled = bool(self._begun)
         if self._scheduled:
             self._loop.call_soon(self._turn)

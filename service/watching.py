@@ -117,7 +117,7 @@ class Watching:
             tracer: Who takes traces; without one nothing is traced.
             stage_sampling: One request in this many has its stages timed.
             trace_ratio: Share of requests that are traced when the caller has not decided.
-            lots: Draws evenly from 0 up to, not including, 1. The default is seeded afresh in a forked worker.
+            lots: Draws evenly from 0 up to, not including, 1. The default is seeded afresh in every worker.
         """
         self._observer = observer
         self._tracer = tracer

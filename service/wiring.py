@@ -31,6 +31,7 @@ from service.telemetry.loop_lag import LoopLag
 from service.telemetry.prometheus import PrometheusExport
 from service.telemetry.pushing import metrics_pushed
 from service.telemetry.tally import Tally
+from service.turnstile import Turnstile
 from service.watching import Watching
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Service:
         clock: The time.
         tally: The observer of everything.
         drops: What telemetry itself had to leave out.
+        turnstile: Where requests wait to be worked on.
         watching: Who decides which requests are watched.
         authenticator: Knows who may call; None where everybody may.
         ready: Whether requests are welcome.
@@ -67,6 +69,7 @@ class Service:
     clock: Clock
     tally: Tally
     drops: Drops
+    turnstile: Turnstile
     watching: Watching
     authenticator: Authenticator | None = None
     ready: bool = False
@@ -122,6 +125,7 @@ async def running_service(
             turns=turns,
         )
         admission = admission_of(settings, clock, tally)
+        turnstile = Turnstile(asyncio.get_running_loop(), clock, admission.waited)
         pipeline = Pipeline(
             bundle,
             assembler,
@@ -132,6 +136,7 @@ async def running_service(
             max_instances=settings.max_instances,
             features_share=settings.features_share,
             turns=turns,
+            turnstile=turnstile,
             detailed=settings.detailed,
         )
         sources = Sources(
@@ -161,6 +166,7 @@ async def running_service(
                 clock=clock,
                 tally=tally,
                 drops=sources.drops,
+                turnstile=turnstile,
                 watching=Watching(
                     tally, tracing, stage_sampling=settings.stage_sampling, trace_ratio=settings.trace_ratio
                 ),

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Final, Protocol
@@ -68,6 +68,7 @@ class _Supervisor:
         self._count = count
         self._workers: list[SpawnProcess] = []
         self._replacements = 0
+        self._told: set[int] = set()
         self._stopping = False
         # A signal does not end a wait; a byte in this pipe, which the interpreter writes, does.
         self._woken, self._waker = socket.socketpair()
@@ -78,7 +79,9 @@ class _Supervisor:
             signal.signal(number, self._stop)
         signal.set_wakeup_fd(self._waker.fileno())
         try:
-            self._workers = [self._started(first=number == 0) for number in range(self._count)]
+            for place in range(self._count):
+                if not self._stopping:
+                    self._workers.append(self._started(first=place == 0))
             while not self._stopping:
                 wait([self._woken, *(worker.sentinel for worker in self._workers)])
                 self._replace_dead()
@@ -99,19 +102,28 @@ class _Supervisor:
                 if not self._replacements:
                     raise StartError("a worker could not start; it says above why")
                 wait([self._woken], _PAUSE_S)
+                if self._stopping:
+                    return
             self._replacements += 1
             self._workers[place] = self._started()
             log.warning("worker %s ended with exit code %s; another takes its place", worker.pid, worker.exitcode)
 
     def _stop(self, number: int, frame: object) -> None:  # noqa: ARG002  # as the signal module calls it
         self._stopping = True
-        for worker in self._workers:
-            if worker.pid is not None and worker.exitcode is None:
+        self._tell(number, [worker for worker in self._workers if worker.exitcode is None])
+
+    def _tell(self, number: int, workers: Iterable[SpawnProcess]) -> None:
+        for worker in workers:
+            if worker.pid is not None:
+                self._told.add(worker.pid)
                 os.kill(worker.pid, number)
 
     def _end(self) -> None:
-        if not self._stopping:
-            self._stop(signal.SIGTERM, None)
+        for one in self._sockets:
+            one.close()  # as long as anybody holds the port, the kernel takes connections that nobody will answer
+        # Also those that were being started while the order came; for the others a second one would end the draining.
+        running = [worker for worker in self._workers if worker.exitcode is None and worker.pid not in self._told]
+        self._tell(signal.SIGTERM, running)
         deadline = time.monotonic() + _STOP_S
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))

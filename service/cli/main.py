@@ -8,11 +8,15 @@ before CatBoost could be imported.
 import sys
 from collections.abc import Sequence
 
+from service.early_signals import stop_at_once
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the process's exit code: 0 well, 1 a problem, 2 not understood."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["serve"]:
+        if arguments is None:  # this is the process's own command line, so its signals are ours, too
+            stop_at_once()
         from service.__main__ import main as serve  # noqa: PLC0415  # takes half a second, and only this command needs it
 
         return serve(given[1:])

@@ -49,6 +49,7 @@ async def served(shop: Callable[..., Path], clock: Any) -> AsyncIterator[tuple[S
             service.pipeline.admission,
             service.clock,
             service.tally,
+            service.turnstile,
             paths=service.prediction_paths,
             receive_timeout_s=5.0,
             keep_alive_s=600.0,

@@ -10,6 +10,7 @@ from features.events import Event
 from service.admission import Admission
 from service.door import Door
 from service.limits import FixedLimit
+from service.turnstile import Turnstile
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,9 @@ class Nobody:
 async def door(clock: ManualClock) -> Door:
     limit = FixedLimit(1)
     admission = Admission(limit, limit, deadline_s=1.0, max_deadline_s=10.0, clock=clock, observer=Nobody())
-    return Door(admission, clock, Nobody(), paths=["/predict", "/v1:p"], receive_timeout_s=5.0, keep_alive_s=600.0)
+    turnstile = Turnstile(asyncio.get_running_loop(), clock)
+    paths = ["/predict", "/v1:p"]
+    return Door(admission, clock, Nobody(), turnstile, paths=paths, receive_timeout_s=5.0, keep_alive_s=600.0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from features.clock import ManualClock
 from service.turnstile import Turnstile
 
 pytestmark = pytest.mark.anyio
@@ -16,18 +17,18 @@ async def turns(count: int) -> None:
 
 async def test_an_idle_loop_makes_nobody_wait() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
     turnstile.enter(lambda: begun.append(1))
     assert begun == [1]
 
 
 async def test_a_burst_begins_sixteen_at_a_turn_and_in_order() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
     for number in range(40):
         turnstile.enter(lambda number=number: begun.append(number))
     assert begun == list(range(16))
-    assert repr(turnstile) == "<Turnstile 24 waiting>"
+    assert repr(turnstile) == "<Turnstile 0 returning, 24 waiting>"
     seen = []
     for _ in range(3):
         await turns(1)
@@ -38,7 +39,7 @@ async def test_a_burst_begins_sixteen_at_a_turn_and_in_order() -> None:
 
 async def test_who_comes_while_others_wait_begins_after_them() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
     for number in range(20):
         turnstile.enter(lambda number=number: begun.append(number))
     await turns(1)  # four of twenty were left, so there is room in this turn
@@ -47,7 +48,55 @@ async def test_who_comes_while_others_wait_begins_after_them() -> None:
 
 
 async def test_after_a_burst_the_loop_is_left_alone() -> None:
-    turnstile = Turnstile(asyncio.get_running_loop())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
     turnstile.enter(lambda: None)
+    await turns(3)
+    assert not turnstile._scheduled
+
+
+async def test_who_returns_goes_before_who_has_not_begun_and_tells_how_long_it_waited() -> None:
+    clock = ManualClock()
+    waits: list[float] = []
+    order: list[str] = []
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append)
+    for number in range(20):
+        turnstile.enter(lambda number=number: order.append(f"begins {number}"))
+
+    async def return_() -> None:
+        await turnstile.go_on()
+        order.append("returns")
+
+    task = asyncio.get_running_loop().create_task(return_())
+    clock.advance(0.0)
+    assert order[-1] == "begins 15"
+    await task
+    assert order.index("returns") > order.index("begins 15")
+    assert set(order) == {"returns", *(f"begins {number}" for number in range(20))}
+
+
+async def test_a_crowd_that_returns_at_once_goes_on_sixteen_at_a_turn() -> None:
+    clock = ManualClock()
+    waits: list[float] = []
+    seen: list[int] = []
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append)
+
+    async def return_() -> None:
+        await turnstile.go_on()
+        seen.append(turnstile.turns)
+
+    await asyncio.gather(*(return_() for _ in range(50)))
+    assert len(seen) == 50
+    assert max(seen.count(turn) for turn in seen) <= 16
+    assert len(waits) == 34
+
+
+async def test_who_is_cancelled_while_it_waits_takes_nobodys_turn() -> None:
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
+    tasks = [asyncio.get_running_loop().create_task(turnstile.go_on()) for _ in range(40)]
+    await turns(1)
+    for task in tasks[16:24]:
+        task.cancel()
+    await asyncio.gather(*tasks[:16], *tasks[24:])
+    assert repr(turnstile) == "<Turnstile 0 returning, 0 waiting>"
     await turns(3)
     assert not turnstile._scheduled

@@ -23,6 +23,7 @@ from service.limits import FixedLimit
 from service.middleware import Outermost
 from service.problems import Problem, problem_for
 from service.server import Server
+from service.turnstile import Turnstile
 from service.watching import Watching
 
 RECEIVE_TIMEOUT_S = 5.0
@@ -250,6 +251,7 @@ async def build(clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Site
                 admission,
                 clock,
                 events,
+                Turnstile(asyncio.get_running_loop(), clock),
                 paths=["/predict"],
                 receive_timeout_s=RECEIVE_TIMEOUT_S,
                 keep_alive_s=KEEP_ALIVE_S,

@@ -58,7 +58,7 @@ async def test_a_crowd_leaves_while_most_of_it_waits_for_a_turn(start: Callable[
     site = await start(max_in_flight=1000)
     callers = [await site.caller() for _ in range(100)]
     for caller in callers:
-        caller.transport.write(SMALL)
+        caller.transport.write(SMALL + b"abcde")
     await site.until(lambda: site.admission.in_flight > 16)
     for number, caller in enumerate(callers):
         if number % 2:
