@@ -88,6 +88,7 @@ class Bench:
         *,
         bundle: Literal["plain", "demo"] | Served = "plain",
         entities: int = WARM_ENTITIES,
+        ttl: str = "60s",
         store: Literal["emulator", "sqlite"] = "emulator",
         latency_ms: float = 0.0,
         service_env: Mapping[str, str] | None = None,
@@ -102,6 +103,7 @@ class Bench:
         Args:
             bundle: What is served: the plain bundle, the demo, or one made elsewhere.
             entities: How many the plain bundle has.
+            ttl: How long the plain bundle's rows are fresh.
             store: What is read: the emulator over gRPC, or the file itself.
             latency_ms: How long a read of the emulator takes.
             service_env: Settings of the services.
@@ -117,7 +119,7 @@ class Bench:
         async with AsyncExitStack() as stack:
             stack.enter_context(processes.ended_in_order())
             stack.enter_context(pinned(processes.LOAD_CORE))
-            served = bundle if isinstance(bundle, Served) else _served(bundle, entities)
+            served = bundle if isinstance(bundle, Served) else _served(bundle, entities, ttl)
             if private_rows:
                 served = bundles.copied(served, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))))
             emulated = None
@@ -199,8 +201,8 @@ class Bench:
             child.kill()
 
 
-def _served(bundle: str, entities: int) -> Served:
-    return bundles.plain(entities, say) if bundle == "plain" else bundles.demo(say)
+def _served(bundle: str, entities: int, ttl: str) -> Served:
+    return bundles.plain(entities, say, ttl=ttl) if bundle == "plain" else bundles.demo(say)
 
 
 def _environment(served: Served, emulated: Emulated | None, chosen: Mapping[str, str]) -> dict[str, str]:
