@@ -31,7 +31,7 @@ ask again as soon as they are answered stay below it, so a usual load test is no
 BUDGET_SHARE_WANTED: Final = 0.5
 """Mean share of their budget above which fewer large requests are let in: twice as many would miss their deadlines."""
 
-_LEAST_BUDGET_S: Final = 0.001
+_LEAST_BUDGET_S: Final = 1e-6
 """What a smaller budget is taken for: it comes to the same, and can be divided by."""
 
 PERMIT: Final = "permit"

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from features.clock import Clock
 from features.events import Observer
-from service.admission import Admission
+from service.admission import LARGE_BYTES, Admission
 from service.turnstile import Turnstile
 
 _LINGER_S: Final = 2.0
@@ -50,6 +50,7 @@ class Door:
         observer: Who learns of requests that are refused here.
         routes: Paths of prediction requests, as they are written in a request line, and their labels.
         turnstile: Begins admitted requests.
+        held_bytes: The largest body that is received before it is decided about.
         connections: Those that are open.
         draining: Whether the server is about to stop: every answer closes its connection.
     """
@@ -64,6 +65,7 @@ class Door:
         paths: Iterable[str],
         receive_timeout_s: float,
         keep_alive_s: float,
+        max_body_bytes: int = LARGE_BYTES,
     ) -> None:
         """Opens the door.
 
@@ -76,12 +78,14 @@ class Door:
             receive_timeout_s: Seconds from a request's first byte to its last; also seconds for which a
                 client may take nothing of an answer.
             keep_alive_s: Seconds that a connection may idle between requests.
+            max_body_bytes: The largest body that the app reads.
         """
         self.admission = admission
         self.clock = clock
         self.observer = observer
         self.routes = {path.encode(): path for path in paths}
         self.turnstile = turnstile
+        self.held_bytes = min(LARGE_BYTES, max_body_bytes)
         self.connections: set[Guarded] = set()
         self.draining = False
         self._receive_timeout_s: Final = receive_timeout_s

@@ -42,11 +42,11 @@ def too_large(url: bytes) -> Problem:
     )
 
 
-def is_large(headers: Headers) -> bool:
-    """Whether more of the body is to come than is worth reading for the connection's sake."""
+def is_large(headers: Headers, most_bytes: int = LARGE_BYTES) -> bool:
+    """Whether more of the body is to come than is worth reading for the connection's sake, or nobody knows how much."""
     for name, value in headers:
         if name == b"content-length":
-            return int(value) > LARGE_BYTES
+            return int(value) > most_bytes
     return True
 
 

@@ -149,7 +149,11 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not predicts:
             self._running = self._new_cycle(method, version, url)
             self._start_asgi_task(self.cycle, self.app)
-        elif self.expect_100_continue or not self._door.admission.interactive.has_room or is_large(self.headers):
+        elif (
+            self.expect_100_continue
+            or not self._door.admission.interactive.has_room
+            or is_large(self.headers, self._door.held_bytes)
+        ):
             self._admit(method, version, url)
         else:
             self._held, self._held_head = bytearray(), (method, version, url)

@@ -138,6 +138,7 @@ def _door(service: Service, paths: Iterable[str]) -> Door:
         service.turnstile,
         paths=paths,
         receive_timeout_s=service.settings.receive_timeout_s,
+        max_body_bytes=service.settings.max_body_bytes,
         keep_alive_s=_KEEP_ALIVE_S,
     )
 

@@ -136,5 +136,5 @@ def test_a_sensitive_value_is_left_out_and_so_is_what_is_derived_from_it() -> No
     plain = _explained(row)
     hidden = ("twice_removed", "amount_to_balance", "balance", "count")
     assert told == {
-        name: replace(used, value=None, masked=True) if name in hidden else used for name, used in plain.items()
+        name: used._replace(value=None, masked=True) if name in hidden else used for name, used in plain.items()
     }

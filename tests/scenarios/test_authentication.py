@@ -95,9 +95,9 @@ def test_who_shows_a_good_token_is_answered_and_who_does_not_takes_no_place(port
         assert connection.sock.getsockname() == used
 
 
-def test_a_request_without_a_token_is_refused_before_its_body_has_come(port: int) -> None:
+def test_a_large_request_without_a_token_is_refused_before_its_body_has_come(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), 20) as raw:
-        raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
         answered = raw.recv(65536)
     assert answered.startswith(b"HTTP/1.1 401 ")
     assert b"www-authenticate: Bearer" in answered

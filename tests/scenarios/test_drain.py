@@ -93,7 +93,9 @@ async def never(*arguments):
 
 service.wiring.load = never
 from service.__main__ import main
+from service.early_signals import stop_at_once
 
+stop_at_once()
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -53,7 +53,7 @@ def test_a_permit_carries_arrival_deadline_and_the_latest_one_that_the_body_may_
     assert (permit.arrived, permit.deadline.at, permit.latest) == (1000.0, 1001.0, 1010.0)
 
 
-@pytest.mark.parametrize(("asked", "budget_s"), [("250", 0.25), ("2500", 2.5), ("0.5", 0.001), ("99999999", 10.0)])
+@pytest.mark.parametrize(("asked", "budget_s"), [("250", 0.25), ("2500", 2.5), ("0.5", 0.0005), ("99999999", 10.0)])
 def test_the_header_names_the_budget_up_to_the_cap_and_the_body_cannot_lengthen_it(
     admission: Admission, asked: str, budget_s: float
 ) -> None:
