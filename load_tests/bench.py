@@ -27,6 +27,10 @@ LOGS: Final = processes.ROOT / "var" / "load" / "logs"
 Address = tuple[str, int]
 
 
+WARM_TTL: Final = "10m"
+"""For what shall stay warm during a search and a run: rows that were read together also expire together."""
+
+
 def say(text: str) -> None:
     """Tells whoever waits what is going on."""
     sys.stderr.write(f"  {text}\n")

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from load_tests.arrivals import Times, poisson
-from load_tests.bench import Bench
+from load_tests.bench import WARM_TTL, Bench
 from load_tests.capacity import Capacity, NotMeasurable, Search, find_capacity
 from load_tests.generator import Limits, run_load
 from load_tests.outcome import Outcome
@@ -102,7 +102,7 @@ async def fill_cache(bench: Bench, entities: int) -> None:
 COLD_DETAILED: Final = Route("cold detailed", "detailed_cold", 250_000, 0.15, warm=False)
 """New again after 250,000: the cache, which remembers 100,000, has long forgotten them."""
 
-WARM_SIMPLE: Final = Route("warm simple", "simple_warm", 20_000, 0.5, warm=True, ttl="10m")
+WARM_SIMPLE: Final = Route("warm simple", "simple_warm", 20_000, 0.5, warm=True, ttl=WARM_TTL)
 
 
 async def measure_capacity(route: Route, options: Options) -> Capacity:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Final
 
-from load_tests.bench import Bench
+from load_tests.bench import WARM_TTL, Bench
 from load_tests.closed_loop import Asked, ask_all
 from load_tests.generator import run_load
 from load_tests.objectives import at_least, at_most, none_of
@@ -30,7 +30,7 @@ async def run(options: Options) -> Results:
     size = 500 if options.short else BATCH_SIZE
     seconds = options.seconds(30.0, 2.0)
     async with (
-        Bench.start(seed=options.seed, batch_size=size, service_env=settings_for(options)) as bench,
+        Bench.start(seed=options.seed, ttl=WARM_TTL, batch_size=size, service_env=settings_for(options)) as bench,
         AsyncExitStack() as stack,
     ):
         await warm(bench)  # so that batches cost the service its own work and not the store's

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from load_tests.balancer import Balancer
-from load_tests.bench import Bench
+from load_tests.bench import WARM_TTL, Bench
 from load_tests.generator import Check, run_load
 from load_tests.objectives import at_most, none_of
 from load_tests.outcome import Outcome
@@ -33,7 +33,9 @@ async def run(options: Options) -> Results:
     results = Results()
     settings = {"KEYSCORE_DRAIN_S": "0"} if options.control else {}
     async with (
-        Bench.start(instances=2, latency_ms=5, seed=options.seed, service_env=settings_for(options, settings)) as bench,
+        Bench.start(
+            instances=2, latency_ms=5, ttl=WARM_TTL, seed=options.seed, service_env=settings_for(options, settings)
+        ) as bench,
         Balancer(bench.addresses) as balancer,
     ):
         rate = await rate_at(bench, _KIND, _SHARE, options, balancer.address)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-from load_tests.bench import Bench
+from load_tests.bench import WARM_TTL, Bench
 from load_tests.generator import run_load
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.outcome import Outcome
@@ -26,7 +26,7 @@ _RAMP_S: Final = 4.0
 async def run(options: Options) -> Results:
     """Healthy load alone, then beside waves of slow connections."""
     settings = {"KEYSCORE_RECEIVE_TIMEOUT_S": "60"} if options.control else {}
-    async with Bench.start(seed=options.seed, service_env=settings_for(options, settings)) as bench:
+    async with Bench.start(seed=options.seed, ttl=WARM_TTL, service_env=settings_for(options, settings)) as bench:
         rate = await rate_at(bench, _KIND, _SHARE, options)
         await warm(bench)
         seconds = options.seconds(30.0, 3.0)

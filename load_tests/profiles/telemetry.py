@@ -10,7 +10,7 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from load_tests.bench import Bench
+from load_tests.bench import WARM_TTL, Bench
 from load_tests.closed_loop import throughput
 from load_tests.generator import run_load
 from load_tests.holes import black_holed_collector, live_collector, stalled_pipe
@@ -52,7 +52,7 @@ async def _holes(options: Options, results: Results) -> None:
     chosen = {"KEYSCORE_ACCESS_LOG": "all", "KEYSCORE_LOG_FORMAT": "json", "KEYSCORE_METRICS_INTERVAL_S": "2"}
     async with (
         live_collector() as url,
-        Bench.start(seed=options.seed, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}) as bench,
+        Bench.start(seed=options.seed, ttl=WARM_TTL, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}) as bench,
     ):
         await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
@@ -62,7 +62,9 @@ async def _holes(options: Options, results: Results) -> None:
         url = await stack.enter_async_context(black_holed_collector())
         pipe = stack.enter_context(stalled_pipe())
         bench = await stack.enter_async_context(
-            Bench.start(seed=options.seed, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}, stdout=pipe)
+            Bench.start(
+                seed=options.seed, ttl=WARM_TTL, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}, stdout=pipe
+            )
         )
         await warm(bench)
         await _load(bench, rate, 1.0, options)  # the pipe is full from here on
