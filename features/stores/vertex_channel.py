@@ -1,6 +1,7 @@
 """gRPC channels to Vertex AI Feature Store and what its status codes mean. The one door to grpc."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -158,7 +159,10 @@ def error_of_code(code: int, details: str = "") -> StoreError:
 
 async def _converse(call: Any, request: bytes, take: Callable[[bytes], None]) -> None:
     await call.write(request)
-    await call.done_writing()
+    # When the connection breaks at this moment gRPC raises an error of its own innards here and not, as `write` does,
+    # the call's status; that comes when the answers are read.
+    with suppress(grpc.aio.InternalError):
+        await call.done_writing()
     async for answer in call:
         take(answer)
 
@@ -169,6 +173,8 @@ async def _answered(call: Awaitable[Any]) -> Any:
     except grpc.aio.AioRpcError as error:
         details = error.details() or ""
         raise CallFailed(error.code().name, _error(error.code(), details, error), details) from error
+    except grpc.aio.InternalError as error:
+        raise CallFailed("INTERNAL", StoreFailed("gRPC failed"), "") from error
 
 
 def _error(code: grpc.StatusCode, details: str, error: grpc.aio.AioRpcError | None = None) -> StoreError:
