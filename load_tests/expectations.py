@@ -82,7 +82,7 @@ def derived(feature: Feature, values: Mapping[str, Any]) -> float | None:
     assert feature.derive is not None  # noqa: S101  # asked of derived features only
     function, inputs = feature.derive
     if function != "ratio":
-        raise NotImplementedError(f"the oracle does not know {function!r}")
+        raise ValueError(f"the oracle knows ratios, not {function!r}: teach it, or load-test another bundle")
     numerator, denominator = (values[name] for name in inputs)
     if numerator is None or denominator is None or denominator == 0:
         return None

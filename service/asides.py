@@ -4,24 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol
-
-
-class Drops(Protocol):
-    """Somebody who counts what was lost."""
-
-    def add(self, signal: Literal["metrics", "traces", "logs"], n: int) -> None:
-        """Counts `n` more pieces of `signal`; may be called from any thread."""
-        ...
-
-
-class Uncounted:
-    """Counts nothing; where nobody asked."""
-
-    __slots__ = ()
-
-    def add(self, signal: str, n: int) -> None:
-        """Does nothing, on purpose."""
 
 
 async def finish_within(bound_s: float, work: Callable[[], None], name: str) -> bool:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from service.asides import Drops
+from service.telemetry.drops import Drops
 
 MAX_LINES: Final = 10_000
 MAX_BYTES: Final = 8_000_000

@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from typing import Final, TextIO
 
-from service.asides import Drops, Uncounted, finish_within
+from service.asides import finish_within
 from service.log_lines import JsonLines, TextLines
 from service.log_repeats import Repeats
 from service.log_writing import LineWriter
 from service.settings import Settings
+from service.telemetry.drops import Drops
 
 CLOSE_S: Final = 1.0
 """Seconds that lines have to get out when logging ends."""
@@ -100,7 +101,7 @@ def configure_logging(
     text = stream.isatty() if settings is None or settings.log_format == "auto" else settings.log_format == "text"
     debug = level <= logging.DEBUG
     lines = TextLines(own_words=debug) if text else JsonLines(own_words=debug)
-    logs = Logs(os.dup(_descriptor(stream)), lines, drops or Uncounted())
+    logs = Logs(os.dup(_descriptor(stream)), lines, drops or Drops())
     root.addHandler(logs)
     # Libraries say at their lower levels what they work on; that is not for the log.
     root.setLevel(max(level, logging.WARNING))

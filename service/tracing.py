@@ -17,7 +17,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from features.clock import Clock
-from service.asides import Drops, finish_within
+from service.asides import finish_within
+from service.telemetry.drops import Drops
 from service.telemetry.otlp import service_resource
 from service.watching import TracedRequest
 

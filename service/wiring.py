@@ -53,7 +53,6 @@ class Service:
         store: Where features come from.
         clock: The time.
         tally: The observer of everything.
-        drops: What telemetry itself had to leave out.
         turnstile: Where requests wait to be worked on.
         watching: Who decides which requests are watched.
         authenticator: Knows who may call; None where everybody may.
@@ -68,7 +67,6 @@ class Service:
     store: OnlineStore
     clock: Clock
     tally: Tally
-    drops: Drops
     turnstile: Turnstile
     watching: Watching
     authenticator: Authenticator | None = None
@@ -165,7 +163,6 @@ async def running_service(
                 store=store,
                 clock=clock,
                 tally=tally,
-                drops=sources.drops,
                 turnstile=turnstile,
                 watching=Watching(
                     tally, tracing, stage_sampling=settings.stage_sampling, trace_ratio=settings.trace_ratio
