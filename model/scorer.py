@@ -8,13 +8,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
-import catboost
 import numpy as np
 from numpy.typing import NDArray
 
 from model.container import check_container
 from model.errors import ModelInvalid, ScoringFailed
+from model.imports import unimportable
 from model.signature import DEFAULT_THRESHOLD, Signature, Task, prediction_type_of, task_of
+
+with unimportable("pyarrow"):  # pandas takes it along wherever it is installed: 60 ms and 40 MB for nothing
+    import catboost
 
 Categories = NDArray[np.object_] | Sequence[Sequence[str | bytes]]
 """Values of the categorical features, `(n_rows, n_categorical)`; bytes are UTF-8. An object array is not copied."""
