@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from service.admission import admitted
 from service.errors import DetailedOff
 from service.health import JSON
+from service.lean_routes import JSONBytes, problem_answer
 from service.metadata import describe_bundle
 from service.problems import METHOD_NOT_ALLOWED, NOT_FOUND, ONE_OF_MANY, Problem, problem_for
 from service.receiving import receive_body
@@ -40,27 +41,32 @@ async def metrics(request: Request) -> Response:
     service: Service = request.app.state.service
     if service.settings.workers > 1:
         count = service.settings.workers
-        problem = Problem(ONE_OF_MANY, f"a scrape reaches one of {count} workers; push with KEYSCORE_OTLP_ENDPOINT")
-        return Response(problem.body(request.state.request_id), problem.type.status, problem.headers())
+        return problem_answer(
+            request, Problem(ONE_OF_MANY, f"a scrape reaches one of {count} workers; push with KEYSCORE_OTLP_ENDPOINT")
+        )
     return Response(service.metrics.text(), media_type=METRICS_MEDIA_TYPE)
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
-    """The problem document of an error that was raised on purpose."""
-    problem = _http_problem(request, error) if isinstance(error, HTTPException) else problem_for(error)
-    request.scope["state"]["problem"] = problem.type.slug  # for the request's log line
-    headers = dict(getattr(error, "headers", None) or {}) | problem.headers()
-    return Response(problem.body(request.state.request_id), problem.type.status, headers)
+async def answer_framework_error(request: Request, error: Exception) -> Response:
+    """The problem document of what the framework refuses."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for no other; for the type checker
+    return problem_answer(request, _http_problem(request, error), (error.headers or {}).items())
+
+
+async def answer_unhandled_error(request: Request, error: Exception) -> Response:
+    """The problem document of an error on a path of the framework's own; it goes on to `Outermost`, which logs it."""
+    return problem_answer(request, problem_for(error))
 
 
 async def _answer(request: Request, *, detailed: bool) -> Response:
-    service: Service = request.app.state.service
-    permit = admitted(request.scope, service.pipeline.admission)
-    permit.begin(request.scope["state"]["watch"])
+    scope = request.scope
+    service: Service = scope["app"].state.service
+    permit = admitted(scope, service.pipeline.admission)
+    permit.begin(scope["state"]["watch"])
     body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
     answer = await service.pipeline.answer(body, permit, detailed=detailed)
     permit.leave()  # how fast the answer is read is the caller's affair
-    return Response(answer.body, headers=answer.headers(), media_type="application/json")
+    return JSONBytes(answer.body, answer.headers())
 
 
 def _http_problem(request: Request, error: HTTPException) -> Problem:

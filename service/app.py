@@ -13,14 +13,22 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from features.errors import FeaturesError
 from service.access import AccessLog
-from service.api import answer_error, metadata, metrics, predict, predict_detailed, refuse_detailed
+from service.api import (
+    answer_framework_error,
+    answer_unhandled_error,
+    metadata,
+    metrics,
+    predict,
+    predict_detailed,
+    refuse_detailed,
+)
 from service.authentication_guard import BearerGuard
 from service.docs import add_docs
-from service.errors import RequestError
 from service.health import livez, readyz
+from service.lean_routes import LeanRoute, Shortcut
 from service.middleware import Outermost
 from service.openapi import complete, problem_response, request_body, responses
 from service.schemas import Health, Metadata
@@ -42,12 +50,24 @@ _ABOUT: Final = ("/metadata", "/metrics")
 class _App(FastAPI):
     """FastAPI, with an OpenAPI document that says what FastAPI does not know.
 
+    Requests meet our own layers first, and FastAPI's only where no lean route answers them.
+
     Attributes of `state`:
         service: The service behind it.
         paths: The paths that it answers.
         guarded: Those that want a bearer token.
         documented: The app whose routes the document shows.
+        layers: Our own layers, which end in FastAPI's.
     """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        scope["app"] = self
+        await self.state.layers(scope, receive, send)
+
+    async def usual(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI's own way through its layers and its routes."""
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """See FastAPI."""
@@ -73,10 +93,11 @@ def create_app(service: Service) -> FastAPI:
     alias = service.platform.health_route
     if alias is not None and alias not in app.state.paths:
         app.add_api_route(alias, readyz, include_in_schema=False)
+    layers: ASGIApp = Shortcut(app.usual, app.routes)
     if service.authenticator is not None:
         free = _HEALTH if alias is None or alias in app.state.paths else (*_HEALTH, alias)
-        app.add_middleware(BearerGuard, authenticator=service.authenticator, free=free)
-    _add_outermost(app, service)
+        layers = BearerGuard(layers, service.authenticator, free)
+    app.state.layers = _outermost(layers, service)
     return app
 
 
@@ -90,7 +111,7 @@ def create_admin_app(service: Service) -> FastAPI:
     _add_routes_about_it(app)
     add_docs(app)
     app.state.documented = _both_ports(service)
-    _add_outermost(app, service)
+    app.state.layers = _outermost(Shortcut(app.usual, app.routes), service)
     return app
 
 
@@ -104,7 +125,7 @@ def _both_ports(service: Service) -> FastAPI:
     return app
 
 
-def _new_app(service: Service, paths: Sequence[str], guarded: Sequence[str], *, openapi: bool = True) -> FastAPI:
+def _new_app(service: Service, paths: Sequence[str], guarded: Sequence[str], *, openapi: bool = True) -> _App:
     app = _App(
         title=f"Keyscore: {service.bundle.spec.name}",
         version=service.bundle.spec.version,
@@ -117,15 +138,16 @@ def _new_app(service: Service, paths: Sequence[str], guarded: Sequence[str], *, 
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.service, app.state.paths, app.state.guarded, app.state.documented = service, paths, guarded, app
-    for kind in (RequestError, FeaturesError, HTTPException):
-        app.add_exception_handler(kind, answer_error)
+    app.router.route_class = LeanRoute
+    app.add_exception_handler(HTTPException, answer_framework_error)
+    app.add_exception_handler(Exception, answer_unhandled_error)
     return app
 
 
-def _add_outermost(app: FastAPI, service: Service) -> None:
-    """Adds the layer that goes around all others; it is added last."""
-    app.add_middleware(
-        Outermost,
+def _outermost(layers: ASGIApp, service: Service) -> Outermost:
+    """The layer that goes around all others."""
+    return Outermost(
+        layers,
         clock=service.clock,
         observer=service.tally,
         watching=service.watching,

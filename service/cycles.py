@@ -3,10 +3,16 @@
 import asyncio
 import urllib.parse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+_ONE_PIECE_BYTES: Final = 64 * 1024
+"""Head and body up to this size are joined for one write: the second system call costs more than the copy."""
+
+_UVICORNS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
+"""Headers whose meaning is left to uvicorn."""
 
 
 class Outlet:
@@ -32,6 +38,60 @@ class Flow(FlowControl):
         """See uvicorn."""
         if not self._pipeline:
             super().resume_reading()
+
+
+class Cycle(RequestResponseCycle):
+    """An exchange that writes an answer which comes whole in one piece, as a prediction does; 5 us less than in two.
+
+    The start of an answer is held back until its body comes. Whatever is unusual goes uvicorn's own way.
+    """
+
+    _start: Any = None
+
+    async def send(self, message: Any) -> None:
+        """See ASGI."""
+        start, self._start = self._start, None
+        if start is None:
+            if message["type"] == "http.response.start" and self._is_plain(message):
+                self._start = message
+            else:
+                await super().send(message)
+        elif message.get("more_body", False) or self.disconnected or self.flow.write_paused:
+            await super().send(start)
+            await super().send(message)
+        else:
+            self._write(start, message.get("body", b""))
+
+    def _is_plain(self, start: Any) -> bool:
+        names = [name for name, _ in start["headers"]]
+        return (
+            b"content-length" in names
+            and _UVICORNS_OWN.isdisjoint(names)
+            and not self.response_started
+            and self.scope["method"] != "HEAD"
+        )
+
+    def _write(self, start: Any, body: bytes) -> None:
+        headers = [*self.default_headers, *start["headers"]]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        head = b"".join([STATUS_LINE[start["status"]], *lines, b"\r\n"])
+        if head.count(b"\n") != len(lines) + 2:
+            raise RuntimeError("a header holds a line break")
+        declared = next(int(value) for name, value in headers if name == b"content-length")
+        if len(body) != declared:
+            raise RuntimeError(f"a body of {len(body)} bytes was declared as one of {declared}")
+        self.response_started = self.response_complete = True
+        self.message_event.set()
+        if len(body) <= _ONE_PIECE_BYTES:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class ExpectingCycle(RequestResponseCycle):
@@ -70,7 +130,7 @@ def cycle_of(connection: HttpToolsProtocol, outlet: Any, *, keep_alive: bool) ->
     """The exchange that begins with `connection.scope`."""
     # HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1)
     expects = connection.expect_100_continue and connection.scope["http_version"] == "1.1"
-    return (ExpectingCycle if expects else RequestResponseCycle)(
+    return (ExpectingCycle if expects else Cycle)(
         scope=connection.scope,
         transport=outlet,
         flow=connection.flow,

@@ -15,7 +15,7 @@ from features.events import Observer
 from service.access import AccessLog, log_fields, route_of
 from service.admission import PERMIT
 from service.events import RequestEnded
-from service.problems import INTERNAL, Problem
+from service.problems import Problem, problem_for
 from service.request_ids import HEADER, request_id_of
 from service.watching import Watching
 
@@ -56,47 +56,55 @@ class Outermost:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id  # `request.state.request_id` for handlers
         # Predictions are posted; health, metrics and documentation are not worth watching.
-        watch = state["watch"] = self._begin_watch(scope["headers"]) if scope["method"] == "POST" else None
-        status = 0
+        state["watch"] = self._begin_watch(scope["headers"]) if scope["method"] == "POST" else None
+        status, is_whole = 0, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
+            else:
+                is_whole = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
             status = _CLIENT_CLOSED
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error", extra=log_fields(scope))
-            if status:  # an answer had begun; only closing the connection tells the client that it is not whole
+            if not status:
+                await _send_problem(send_with_id, problem_for(error), request_id)
+            elif not is_whole:  # only closing the connection tells the client that the answer has no end
                 raise
-            await _send_internal_error(send_with_id, request_id)
         finally:
-            permit = state.get(PERMIT)
-            if permit is not None:
-                permit.leave()
-                began = min(began, permit.arrived)  # the wait at the door is a part of it
-            ended = self._clock.monotonic()
-            route, status = route_of(scope), status or _CLIENT_CLOSED
-            self._observer.observe(RequestEnded(route, status, ended - began))
-            if watch is not None:
-                watch.finished(scope["method"], route, status, began, ended)
-            if status >= self._least_status_logged:
-                self._access_log.write(scope, route, status, ended - began)
+            self._finish(scope, status or _CLIENT_CLOSED, began)
+
+    def _finish(self, scope: Scope, status: int, began: float) -> None:
+        """Gives the request's place back, and tells of it."""
+        state = scope["state"]
+        permit = state.get(PERMIT)
+        if permit is not None:
+            permit.leave()
+            began = min(began, permit.arrived)  # the wait at the door is a part of it
+        ended = self._clock.monotonic()
+        route = route_of(scope)
+        self._observer.observe(RequestEnded(route, status, ended - began))
+        watch = state["watch"]
+        if watch is not None:
+            watch.finished(scope["method"], route, status, began, ended)
+        if status >= self._least_status_logged:
+            self._access_log.write(scope, route, status, ended - began)
 
 
-async def _send_internal_error(send: Send, request_id: str) -> None:
-    problem = Problem(INTERNAL, "the error was logged under this request id")
+async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:
     body = problem.body(request_id)
     headers = {**problem.headers(), "content-length": str(len(body))}
     await send(
         {
             "type": "http.response.start",
-            "status": INTERNAL.status,
+            "status": problem.type.status,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )

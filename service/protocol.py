@@ -33,6 +33,7 @@ from service.errors import RequestError
 from service.events import RequestEnded
 from service.heads import MAX_HEAD_BYTES, head_problem, is_large, too_large, without_upgrade
 from service.problems import MALFORMED_HTTP, RECEIPT_TIMEOUT, Problem, problem_for
+from service.receiving import WHOLE_BODY
 from service.refusals import refusal
 from service.request_ids import request_id_of
 
@@ -199,6 +200,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 return
             if self._current is not None:
                 self._current.body = body
+                self.scope["state"][WHOLE_BODY] = bytes(body)
         if self._current is not None:
             self._current.more_body = False
             self._current.message_event.set()

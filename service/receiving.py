@@ -1,6 +1,7 @@
 """A request's body, received within its limits."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.requests import Request
@@ -8,7 +9,10 @@ from starlette.requests import Request
 from features.deadline import Deadline
 from service.errors import BodyTooLarge, BodyTooSlow, MediaTypeUnsupported
 
-_JSON: Final = "application/json"
+WHOLE_BODY: Final = "body"
+"""Where the body of a request is in the `state` of its ASGI scope, if the server received it before it let it in."""
+
+_JSON: Final = b"application/json"
 
 
 async def receive_body(request: Request, max_bytes: int, deadline: Deadline) -> bytes:
@@ -24,10 +28,12 @@ async def receive_body(request: Request, max_bytes: int, deadline: Deadline) -> 
         BodyTooLarge: It is, or says that it is, larger than allowed; the rest is left unread.
         BodyTooSlow: It did not arrive in time.
     """
-    _check_media_type(request)
-    declared = request.headers.get("content-length")
-    if declared is not None and int(declared) > max_bytes:  # the HTTP parser has seen to it that these are digits
-        raise BodyTooLarge(f"the body may have at most {max_bytes} bytes; send fewer instances per request")
+    declared = _declared_length(request.scope["headers"])
+    if declared is not None and declared > max_bytes:
+        raise _too_large(max_bytes)
+    whole: bytes | None = request.scope["state"].get(WHOLE_BODY)
+    if whole is not None:
+        return whole
     chunks: list[bytes] = []
     size = 0
     try:
@@ -35,24 +41,40 @@ async def receive_body(request: Request, max_bytes: int, deadline: Deadline) -> 
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > max_bytes:
-                    raise BodyTooLarge(f"the body may have at most {max_bytes} bytes; send fewer instances per request")
+                    raise _too_large(max_bytes)
                 chunks.append(chunk)
     except TimeoutError:
         raise BodyTooSlow("the body did not arrive before the deadline") from None
     return b"".join(chunks)
 
 
-def _check_media_type(request: Request) -> None:
-    """`application/json`, or nothing said; in UTF-8 and as it is.
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body may have at most {max_bytes} bytes; send fewer instances per request")
+
+
+def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """What the headers say about the body's size, if they admit that it is plain JSON."""
+    declared = None
+    for name, value in headers:
+        if name == b"content-length":
+            declared = int(value)  # the HTTP parser has seen to it that these are digits
+        elif name == b"content-type":
+            if value != _JSON:
+                _check_media_type(value.lower())
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise MediaTypeUnsupported("send the body without Content-Encoding; compressed bodies are not read")
+    return declared
+
+
+def _check_media_type(value: bytes) -> None:
+    """`application/json`, in UTF-8.
 
     Source: RFC 8259 section 8.1 (JSON between systems is UTF-8).
     """
-    media_type, *parameters = request.headers.get("content-type", _JSON).lower().split(";")
+    media_type, *parameters = value.split(b";")
     if media_type.strip() != _JSON:
-        raise MediaTypeUnsupported(f"send the header Content-Type: {_JSON}")
+        raise MediaTypeUnsupported("send the header Content-Type: application/json")
     for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):
+        name, _, charset = parameter.partition(b"=")
+        if name.strip() == b"charset" and charset.strip().strip(b'"') not in (b"utf-8", b"utf8"):
             raise MediaTypeUnsupported("send the body in UTF-8")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise MediaTypeUnsupported("send the body without Content-Encoding; compressed bodies are not read")

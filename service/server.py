@@ -48,6 +48,7 @@ class Server(uvicorn.Server):
             lifespan="off",  # the service has started already
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here asks where a caller is
             log_config=None,
             timeout_graceful_shutdown=finish_s,  # type: ignore[arg-type]  # declared as int, used as seconds
         )

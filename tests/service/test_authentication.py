@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from features.clock import ManualClock
 from features.stores.memory import MemoryStore
@@ -22,6 +23,8 @@ from service.authentication_jwk import verifiers
 from service.authentication_settings import expected_claims
 from service.authentication_token import Expected, Verifier
 from service.errors import StartError, Unauthenticated
+from service.lean_routes import Shortcut
+from service.middleware import Outermost
 from service.settings import Platform, Settings
 from service.wiring import running_service
 
@@ -181,17 +184,26 @@ async def test_the_document_says_what_is_asked_for(client: httpx.AsyncClient, is
             assert not guarded or "503" in operation["responses"]
 
 
+def layers_of(app: FastAPI) -> list[type]:
+    """What a request meets before FastAPI, from the outside in."""
+    layer, found = app.state.layers, []
+    while hasattr(layer, "_app"):
+        found.append(type(layer))
+        layer = layer._app
+    return found
+
+
 async def test_off_there_is_no_guard_at_all(
     shop: Callable[..., Path], goods: MemoryStore, clock: ManualClock, issuer: Any, key_server: Any
 ) -> None:
     bundle = str(shop())
     async with running_service(Settings(bundle=bundle), Platform(), store=goods, clock=clock) as service:
         assert service.authenticator is None
-        assert BearerGuard not in [one.cls for one in create_app(service).user_middleware]
+        assert BearerGuard not in layers_of(create_app(service))
         assert "securitySchemes" not in create_app(service).openapi()["components"]
     on = Settings(bundle=bundle, auth_audience=issuer.AUDIENCE, auth_certs_url=key_server.url, admin_port=0)
     async with running_service(on, Platform(), store=goods, clock=clock) as service:
-        assert BearerGuard in [one.cls for one in create_app(service).user_middleware]
+        assert layers_of(create_app(service)) == [Outermost, BearerGuard, Shortcut]
         admin = create_admin_app(service)
         transport = httpx.ASGITransport(admin)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as plain:

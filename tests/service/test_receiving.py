@@ -10,7 +10,7 @@ from starlette.types import Message
 from features.clock import ManualClock, SystemClock
 from features.deadline import Deadline
 from service.errors import BodyTooLarge, BodyTooSlow, MediaTypeUnsupported
-from service.receiving import receive_body
+from service.receiving import WHOLE_BODY, receive_body
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ class Sender:
 
 def request(sender: Sender, **headers: str) -> Request:
     listed = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": listed}, sender)
+    return Request({"type": "http", "method": "POST", "path": "/", "headers": listed, "state": {}}, sender)
 
 
 @pytest.fixture
@@ -44,6 +44,14 @@ def deadline(clock: ManualClock) -> Deadline:
 
 async def test_chunks_are_put_together(deadline: Deadline) -> None:
     assert await receive_body(request(Sender([b"ab", b"", b"cd"])), 4, deadline) == b"abcd"
+
+
+async def test_a_body_that_the_server_has_received_is_not_asked_for(deadline: Deadline) -> None:
+    sender = Sender([b"other"])
+    received = request(sender)
+    received.scope["state"][WHOLE_BODY] = b"{}"
+    assert await receive_body(received, 4, deadline) == b"{}"
+    assert sender.asked == 0
 
 
 async def test_a_body_that_says_it_is_too_large_is_not_even_asked_for(deadline: Deadline) -> None:
@@ -70,7 +78,7 @@ async def test_a_client_that_goes_away_is_told_apart(deadline: Deadline) -> None
         return {"type": "http.disconnect"}
 
     with pytest.raises(ClientDisconnect):
-        await receive_body(Request({"type": "http", "method": "POST", "headers": []}, gone), 4, deadline)
+        await receive_body(Request({"type": "http", "method": "POST", "headers": [], "state": {}}, gone), 4, deadline)
 
 
 @pytest.mark.parametrize(
