@@ -14,6 +14,7 @@ Source: RFC 9111 (fresh, stale, age), RFC 5861 (the two stale windows).
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from features.spec import CachePolicy
 
@@ -43,18 +44,21 @@ class Bounds:
     @classmethod
     def of_request(cls, arrived: float, max_cached_s: float | None, max_age_s: float | None) -> "Bounds":
         """The bounds of a request that arrived at `arrived` of the monotonic clock."""
+        if max_cached_s is None and max_age_s is None:
+            return _UNBOUNDED
         return cls(None if max_cached_s is None else arrived - max_cached_s, max_age_s)
 
 
-def judge_read(cached_s: float, ttl_s: float, policy: CachePolicy) -> Freshness:
-    """What may be done with a row that was read `cached_s` seconds ago.
+_UNBOUNDED: Final = Bounds()
+
+
+def judge_read(late_s: float, policy: CachePolicy) -> Freshness:
+    """What may be done with a row whose TTL ended `late_s` seconds ago.
 
     Args:
-        cached_s: Seconds since the read began.
-        ttl_s: The row's own TTL: the policy's, shortened by jitter.
+        late_s: Seconds since the end of the row's own TTL (the policy's, shortened by jitter); below 0 before that.
         policy: The view's cache policy.
     """
-    late_s = cached_s - ttl_s
     if late_s < 0:
         return Freshness.FRESH
     if late_s < policy.stale_while_revalidate_s:

@@ -1,15 +1,14 @@
 """From instances to lookups: which rows of which views a request needs. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self
 
 from features.spec import FeatureView, Spec
 from features.values import EntityKey, Value
 
 
 class Instance(NamedTuple):
-    """One thing to score, as the caller named it. A tuple, because a request makes up to 10,000 of them.
+    """One thing to score, as the caller named it.
 
     Attributes:
         keys: The key texts in the order of `Spec.keys`.
@@ -20,19 +19,67 @@ class Instance(NamedTuple):
     fields: tuple[Value, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Instances:
+    """What a request wants scored, column by column: a plan needs columns, and ten thousand objects cost milliseconds.
+
+    Attributes:
+        keys: For each of `Spec.keys`, its text in every instance.
+        fields: For each of `Spec.fields`, its value in every instance.
+    """
+
+    __slots__ = ("fields", "keys")
+
+    def __init__(self, n_keys: int, n_fields: int = 0) -> None:
+        """Holds no instance yet."""
+        self.keys: tuple[list[str], ...] = tuple([[] for _ in range(n_keys)])
+        self.fields: tuple[list[Value], ...] = tuple([[] for _ in range(n_fields)])
+
+    @classmethod
+    def of(cls, instances: Sequence[Instance]) -> Self:
+        """These instances, at least one of them."""
+        made = cls(len(instances[0].keys), len(instances[0].fields))
+        for instance in instances:
+            made.append(instance)
+        return made
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} Instances>"
+
+    def __len__(self) -> int:
+        return len(self.keys[0])
+
+    def __getitem__(self, index: int) -> Instance:
+        return Instance(tuple([one[index] for one in self.keys]), tuple([one[index] for one in self.fields]))
+
+    def append(self, instance: Instance) -> None:
+        """Adds one instance."""
+        for texts, text in zip(self.keys, instance.keys, strict=True):
+            texts.append(text)
+        for values, value in zip(self.fields, instance.fields, strict=True):
+            values.append(value)
+
+    def extend(self, keys: Iterable[Iterable[str]], fields: Iterable[Iterable[Value]]) -> None:
+        """Adds instances, column by column."""
+        for texts, more in zip(self.keys, keys, strict=True):
+            texts.extend(more)
+        for values, further in zip(self.fields, fields, strict=True):
+            values.extend(further)
+
+
+class Lookup(NamedTuple):
     """The rows of one view that a request needs.
 
     Attributes:
         view: The feature view.
         keys: The entity key of each instance, in the order of the instances.
-        distinct: The same keys, each once; what is read.
     """
 
     view: FeatureView
-    keys: tuple[EntityKey, ...]
-    distinct: tuple[EntityKey, ...]
+    keys: Sequence[EntityKey]
+
+    def distinct(self) -> Sequence[EntityKey]:
+        """The same keys, each once; what is read."""
+        return self.keys if len(self.keys) == 1 else tuple(dict.fromkeys(self.keys))
 
 
 class Planner:
@@ -44,22 +91,12 @@ class Planner:
         position = {part.name: at for at, part in enumerate(spec.keys)}
         self._parts = tuple((view, tuple(position[part.name] for part in view.entity.keys)) for view in spec.views)
 
-    def plan(self, instances: Sequence[Instance]) -> tuple[Lookup, ...]:
-        """One lookup for each view, in the spec's order."""
-        return tuple([self.lookup(at, instances) for at in range(len(self._parts))])
+    def plan(self, instances: Instances) -> tuple[Lookup, ...]:
+        """One lookup for each view, in the spec's order; at most a millisecond for 10,000 instances."""
+        return tuple([self._lookup(view, parts, instances) for view, parts in self._parts])
 
-    @property
-    def views(self) -> int:
-        """How many lookups a plan has."""
-        return len(self._parts)
-
-    def lookup(self, at: int, instances: Sequence[Instance]) -> Lookup:
-        """The lookup for view number `at`; half a millisecond for 10,000 instances."""
-        view, parts = self._parts[at]
-        keys: tuple[EntityKey, ...]
+    @staticmethod
+    def _lookup(view: FeatureView, parts: tuple[int, ...], instances: Instances) -> Lookup:
         if len(parts) == 1:
-            part = parts[0]
-            keys = tuple([instance.keys[part] for instance in instances])
-        else:
-            keys = tuple([tuple([instance.keys[part] for part in parts]) for instance in instances])
-        return Lookup(view, keys, keys if len(keys) == 1 else tuple(dict.fromkeys(keys)))
+            return Lookup(view, instances.keys[parts[0]])
+        return Lookup(view, list(zip(*[instances.keys[part] for part in parts], strict=True)))

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.assembly import Assembly
+from features.judging import NO_SUBSTITUTES, Assembly
 from features.spec import DerivedFeature, RequestFeature, Spec, StoredFeature
 from features.values import DType, Source, Status, Value
 
@@ -38,7 +38,7 @@ def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
         if isinstance(feature, StoredFeature):
             used[at] = _stored(spec, assembly, index, at, feature)
         elif isinstance(feature, RequestFeature):
-            sent = assembly.instances[index].fields[feature.field]
+            sent = assembly.instances.fields[feature.field][index]
             used[at] = UsedValue(_shown(sent, feature.dtype), Status.PRESENT, Source.REQUEST)
     for at in spec.derivation_order:
         used[at] = _derived(spec, assembly, index, at, used)
@@ -52,15 +52,17 @@ def _stored(spec: Spec, assembly: Assembly, index: int, at: int, feature: Stored
     layout = spec.views[feature.view].layout
     age_s = cached_s = None
     if one.error is None:
-        cached_s = one.cached_s
+        cached_s = max(0.0, assembly.now - one.read_at)
     if one.row is not None:
         event_time = layout.event_time(one.row, feature.column)
         # an event time in the future is a clock that runs ahead, not a value from the future
         age_s = None if event_time is None else max(0.0, assembly.wall - event_time)
-    substitute = assembly.substitutes.get((index, at))
+    substitute = assembly.substitutes.get(index, NO_SUBSTITUTES).get(at)
     if substitute is not None:
         return UsedValue(substitute.value, substitute.status, substitute.source, age_s, cached_s)
     value = None if one.row is None else layout.value(one.row, feature.column)
+    if value is None:  # a null that is just missing: the row says it itself
+        return UsedValue(None, Status.NULL, Source.MISSING, age_s, cached_s)
     return UsedValue(value, Status.PRESENT, one.source, age_s, cached_s)
 
 

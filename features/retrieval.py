@@ -25,7 +25,7 @@ from features.view_retrieval import ViewRetrieval
 class Retrieval:
     """Reads the rows of any view of one spec, through its caches."""
 
-    __slots__ = ("_views",)
+    __slots__ = ("_clock", "_views")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Retrieval:
             turns: Where long work waits for its turn; its own if it shares them with nobody.
         """
         turns = turns or Turns()
+        self._clock = clock
         self._views: Final = {
             view.name: ViewRetrieval(
                 view, store, clock, observer, turns, max_rows=max_rows, read_timeout_s=read_timeout_s
@@ -57,9 +58,29 @@ class Retrieval:
             for view in views
         }
 
+    def remembered(self, lookups: Sequence[Lookup], bounds: Bounds) -> list[Sequence[Retrieved]] | None:
+        """What `retrieve` would answer, if all of it is in memory and fresh, as nearly always; else None.
+
+        Args:
+            lookups: What is wanted; so little that nobody minds waiting for it.
+            bounds: How old it may be.
+        """
+        if bounds.read_since is not None:
+            return None
+        now = self._clock.monotonic()
+        found = []
+        for view, keys in lookups:
+            rows = self._views[view.name].remembered(keys, now)
+            if rows is None:
+                return None
+            found.append(rows)
+        for (view, keys), rows in zip(lookups, found, strict=True):
+            self._views[view.name].note_remembered(keys, rows)
+        return found
+
     async def retrieve(
         self, lookups: Sequence[Lookup], bounds: Bounds, deadline: Deadline, until: Deadline | None = None
-    ) -> list[list[Retrieved]]:
+    ) -> list[Sequence[Retrieved]]:
         """The rows of every lookup, one list per lookup in the order of its `keys`; views are read side by side.
 
         Failures are answers (`Retrieved.error`): what to do about them is the feature's policy.
@@ -75,7 +96,7 @@ class Retrieval:
             DeadlineExceeded: `until` passed between two slices.
         """
         begun = [await self._views[lookup.view.name].begin(lookup, bounds, until) for lookup in lookups]
-        rows = []
+        rows: list[Sequence[Retrieved]] = []
         for lookup, one in zip(lookups, begun, strict=True):
             answer = await self._views[lookup.view.name].finish(one, deadline, until)
             rows.append([answer[key] for key in lookup.keys])

@@ -8,10 +8,11 @@ integers, booleans and strings are held as they were read, beside their float64 
 
 import math
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from features.errors import FeaturesError
 
@@ -98,22 +99,28 @@ class FeatureRow:
     event_times: tuple[float | None, ...] | None = None
 
 
-class Retrieved(NamedTuple):
-    """What is known of one key of one view, for one request. A tuple, because a request makes thousands of them.
+@dataclass(slots=True)
+class Retrieved:
+    """What is known of one key of one view. Requests share those that a cache holds: nobody changes one.
 
     Attributes:
         row: The row; None when there is none, or when it could not be read.
         source: STORE, CACHE or STALE.
-        cached_s: Seconds since the read began.
+        read_at: When the read that brought it began, on the monotonic clock.
         degraded: Served beyond stale-while-revalidate, because the store fails.
         error: Why the row could not be read; None when the store did answer.
+        plain: Whether every value of the row can be used as it is, unless it is too old.
     """
 
     row: FeatureRow | None
     source: Source = Source.STORE
-    cached_s: float = 0.0
+    read_at: float = 0.0
     degraded: bool = False
     error: FeaturesError | None = None
+    plain: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.plain = self.row is not None and not self.row.nulls and not self.degraded
 
 
 _NAN: Final = math.nan
@@ -225,7 +232,7 @@ def as_dtype(value: object, column: Column) -> Value:
         case DType.BOOL if isinstance(value, bool):
             return value
         case DType.STRING if isinstance(value, str) and encodable(value):
-            return value
+            return sys.intern(value)  # categories are few: a hundred thousand rows share them, and caches of all kinds
         case DType.STRING if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
     raise ValueMismatch(column.name, column.dtype)

@@ -8,6 +8,7 @@ in the air from that moment on, though the read, one for all of them, begins whe
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from features.cache import CachedRow, ViewCache
@@ -24,6 +25,8 @@ from features.turns import SLICE, Turns
 from features.values import EntityKey, Retrieved, Source
 
 _Answer = CachedRow | StoreError
+
+_row: Final = attrgetter("row")
 
 
 @dataclass(slots=True)
@@ -56,7 +59,17 @@ class _Sorted:
 class ViewRetrieval:
     """Reads the rows of one view, through its cache."""
 
-    __slots__ = ("_cache", "_clock", "_flights", "_observer", "_read_timeout_s", "_store", "_turns", "_view")
+    __slots__ = (
+        "_cache",
+        "_clock",
+        "_flights",
+        "_observer",
+        "_one_fresh",
+        "_read_timeout_s",
+        "_store",
+        "_turns",
+        "_view",
+    )
 
     def __init__(
         self,
@@ -72,6 +85,7 @@ class ViewRetrieval:
         """Prepares an empty cache; see `features.retrieval.Retrieval`."""
         self._turns = turns
         self._view = view
+        self._one_fresh = CacheLookedUp(view.name, fresh=1)  # said most of all
         self._store = store
         self._clock = clock
         self._observer = observer
@@ -84,10 +98,24 @@ class ViewRetrieval:
         """How many rows are remembered."""
         return len(self._cache)
 
+    def remembered(self, keys: Sequence[EntityKey], now: float) -> Sequence[Retrieved] | None:
+        """The rows of all keys if every one is in memory and fresh, as nearly always; else None."""
+        return self._cache.fresh(keys, now)
+
+    def note_remembered(self, keys: Sequence[EntityKey], rows: Sequence[Retrieved]) -> None:
+        """States that these rows were used as `remembered` gave them."""
+        if len(keys) == 1 and rows[0].row is not None:
+            self._observer.observe(self._one_fresh)
+            return
+        negative = 0
+        if not all(map(_row, rows)):
+            negative = len({key for key, one in zip(keys, rows, strict=True) if one.row is None})
+        self._observer.observe(CacheLookedUp(self._view.name, fresh=len(set(keys)) - negative, negative=negative))
+
     async def begin(self, lookup: Lookup, bounds: Bounds, until: Deadline | None) -> _Sorted:
         """Sorts the keys and starts the read that is needed, without waiting for any."""
         found = _Sorted(self._clock.monotonic())
-        keys = lookup.distinct
+        keys = lookup.distinct()
         if len(keys) <= SLICE:
             self._sort(keys, bounds, found)
             fetched = [*found.missing, *found.refreshing]
@@ -132,26 +160,28 @@ class ViewRetrieval:
             boarded.set()
 
     def _sort(self, keys: Sequence[EntityKey], bounds: Bounds, found: _Sorted) -> None:
-        now, since, ready, remembered = found.now, bounds.read_since, found.ready, self._cache.get
+        now, since = found.now, bounds.read_since
+        fresh = self._cache.fresh(keys, now) if since is None else None
+        if fresh is not None:
+            found.ready.update(zip(keys, fresh, strict=True))
+            found.negative += sum([one.row is None for one in fresh])
+            return
         for key in keys:
-            known = remembered(key)
+            known = self._cache.get(key)
             if known is not None and (since is None or known.read_at >= since):
-                cached_s = now - known.read_at
-                if cached_s < known.ttl_s:  # fresh, as nearly always
-                    # Below 0 is what came between two slices.
-                    ready[key] = Retrieved(known.row, Source.CACHE, max(0.0, cached_s))
-                    if known.row is None:
-                        found.negative += 1
-                elif known.row is None or not self._use_late(key, known, cached_s, found):
+                if now < known.fresh_until:
+                    found.ready[key] = known
+                    found.negative += known.row is None
+                elif known.row is None or not self._use_late(key, known, found):
                     self._join_or_miss(key, since, found)
             else:
                 self._join_or_miss(key, since, found)
 
-    def _use_late(self, key: EntityKey, known: CachedRow, cached_s: float, found: _Sorted) -> bool:
+    def _use_late(self, key: EntityKey, known: CachedRow, found: _Sorted) -> bool:
         """Whether a row past its TTL is used; one that is too late for that may still be a fallback."""
-        freshness = judge_read(cached_s, known.ttl_s, self._view.cache)
+        freshness = judge_read(found.now - known.fresh_until, self._view.cache)
         if freshness is Freshness.STALE:
-            found.ready[key] = Retrieved(known.row, Source.STALE, cached_s)
+            found.ready[key] = Retrieved(known.row, Source.STALE, known.read_at)
             found.stale += 1
             if self._flights.join(key, None) is None:
                 found.refreshing.append(key)
@@ -174,7 +204,6 @@ class ViewRetrieval:
             return found.ready
         flights = set(found.flights.values())
         await self._clock.wait([flight.task for flight in flights], deadline.at)
-        now = self._clock.monotonic()
         # Decided here for all keys: a flight that lands between two slices has come too late for either.
         landed = {flight: _failure(flight) or flight.task.result() for flight in flights}
         keys = list(found.flights.items())
@@ -183,7 +212,7 @@ class ViewRetrieval:
             for key, flight in keys[start:stop]:
                 brought = landed[flight]
                 answer = brought if isinstance(brought, FeaturesError) else brought[key]
-                found.ready[key] = _judge(answer, found.fallback.get(key), now)
+                found.ready[key] = _judge(answer, found.fallback.get(key))
 
         await self._turns.over(len(keys), take, until)
         return found.ready
@@ -243,11 +272,11 @@ def _take_note(reading: "asyncio.Task[Mapping[EntityKey, ReadAnswer]]") -> None:
         reading.exception()
 
 
-def _judge(answer: CachedRow | FeaturesError, fallback: CachedRow | None, now: float) -> Retrieved:
+def _judge(answer: CachedRow | FeaturesError, fallback: CachedRow | None) -> Retrieved:
     if isinstance(answer, CachedRow):
-        return Retrieved(answer.row, Source.STORE, now - answer.read_at)
+        return Retrieved(answer.row, Source.STORE, answer.read_at)
     if fallback is not None:
-        return Retrieved(fallback.row, Source.STALE, now - fallback.read_at, degraded=True)
+        return Retrieved(fallback.row, Source.STALE, fallback.read_at, degraded=True)
     return Retrieved(None, error=answer)
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from features.deadline import Deadline
 from features.errors import StoreError
-from features.planning import Instance, Planner
+from features.planning import Instance, Instances, Planner
 from features.spec import Spec
 from features.stores.base import DescribedStore
 from service.golden import golden_lines
@@ -63,8 +63,8 @@ def shown_instance(spec: Spec, sent: Any) -> Any:
 
 async def _known(service: Service, instance: Instance) -> bool:
     deadline = Deadline.after(service.settings.deadline_s, service.clock)
-    for lookup in Planner(service.bundle.spec).plan([instance]):
-        answers = await service.store.read(lookup.view, lookup.distinct, deadline)
+    for lookup in Planner(service.bundle.spec).plan(Instances.of([instance])):
+        answers = await service.store.read(lookup.view, lookup.keys, deadline)
         if any(row is None or isinstance(row, StoreError) for row in answers.values()):
             return False
     return True

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import orjson
 
-from features.assembly import Assembler
+from features.assembly import Assembler, Piece, as_float32
 from features.freshness import Bounds
-from features.planning import Instance
+from features.judging import Judge
+from features.planning import Instance, Instances
 from features.spec import FeatureView, Spec
 from features.values import Retrieved, ValueMismatch
 from model.errors import ScoringFailed
@@ -95,11 +96,14 @@ def score_golden(line: GoldenLine, assembler: Assembler, scorer: CatBoostScorer)
     Raises:
         StartError: Its vector cannot be assembled or scored.
     """
-    assembly = assembler.assemble([line.instance], [[one] for one in line.retrieved], Bounds(), line.now)
+    assembly = Judge(assembler.spec).judge(
+        Instances.of([line.instance]), [[one] for one in line.retrieved], Bounds(), line.now
+    )
     for failure in assembly.failures.values():
         raise StartError(f"{GOLDEN}: a line cannot be scored: {failure}")
     try:
-        return [float(score) for score in scorer.score(assembly.numeric32, assembly.categorical)[0]]
+        vectors = assembler.vectors([Piece(assembly, 0, 1)])
+        return [float(score) for score in scorer.score(as_float32(vectors.numeric), vectors.categorical)[0]]
     except ScoringFailed as error:
         raise StartError(f"{GOLDEN}: a line cannot be scored: {error}") from error
 

@@ -12,40 +12,36 @@ from functools import partial
 from types import TracebackType
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from features.assembly import Assembler, Assembly, as_float32
+from features.assembly import Assembler, Piece
 from features.clock import Clock
 from features.deadline import Deadline
 from features.errors import DeadlineExceeded, FeatureUnread, StoreAnswerInvalid, StoreDenied
 from features.events import Observer
 from features.freshness import Bounds
-from features.planning import Instance, Lookup, Planner
+from features.judging import Assembly, Judge
+from features.planning import Instances, Lookup, Planner
 from features.retrieval import Retrieval
 from features.turns import SLICE, Turns
 from features.values import Retrieved
+from model.batching import ROWS_AT_ONCE, Batcher
 from service.admission import Admission, Permit
 from service.bundle import Bundle
 from service.errors import DegradedRefused, DetailedOff, InstanceFailed
-from service.events import InstancesAssembled, RowsAged, RowsScored, Stage, ValuesSubstituted, Watch
+from service.events import InstancesAssembled, RowsAged, Stage, ValuesSubstituted, Watch
 from service.parsing import ParsedRequest, RequestParser
-from service.prediction import InstanceError, Prediction
+from service.prediction import InstanceError, Prediction, Scores
 from service.responses import Answer, DetailedAnswer, simple_answer
+from service.scoring import Scoring
 from service.turnstile import Turnstile
-
-_ROWS_AT_ONCE: Final = 512
-"""Rows that are scored in one call, 0.25 ms for 500 trees. On the event loop: a thread would hold the interpreter while
-it takes the rows in, and make the loop wait for it up to 5 ms at a time."""
 
 _PARTS_AT_ONCE: Final = 16
 """Detailed instances that are written in one go; each takes 0.05 ms."""
 
-_FORGOTTEN_AT_ONCE: Final = 1_024
-"""Instances whose parts are freed in one go, 0.5 ms; the answer waits for it."""
-
 _ROWS_AGED: Final = 32
 """Rows of a view whose age is noted in a watched request; ten thousand would hold the loop up for milliseconds."""
+
+_ONE_PLAIN: Final = InstancesAssembled(1, {})
+"""Said most of all."""
 
 _UNTIMED: Final = nullcontext()
 
@@ -57,12 +53,12 @@ class Pipeline:
     """Answers prediction requests for one bundle."""
 
     __slots__ = (
-        "_assembler",
+        "_batcher",
         "_bundle",
         "_clock",
         "_detailed",
         "_features_share",
-        "_has_classes",
+        "_judge",
         "_observer",
         "_parser",
         "_planner",
@@ -103,7 +99,7 @@ class Pipeline:
             detailed: Whether detailed answers are given at all.
         """
         self._bundle = bundle
-        self._assembler = assembler
+        self._judge = Judge(bundle.spec)
         self._retrieval = retrieval
         self._planner = Planner(bundle.spec)
         self._parser = RequestParser(bundle.spec, max_instances)
@@ -111,7 +107,7 @@ class Pipeline:
         self._observer = observer
         self._features_share = features_share
         self._detailed = detailed
-        self._has_classes = bundle.scorer.signature.classes is not None
+        self._batcher = Batcher(Scoring(assembler, bundle.scorer, observer))
         self._turns = turns or Turns()
         self._turnstile = turnstile
         self.admission = admission
@@ -140,8 +136,6 @@ class Pipeline:
             raise DetailedOff
         prediction = await self.predict(request, permit.arrived, deadline, permit.watch)
         answer = await self.respond(prediction, deadline, permit.watch, detailed=in_detail)
-        if len(request.instances) > SLICE:
-            await self._let_go(prediction)
         if answer.degraded or answer.defaulted:
             self._observer.observe(ValuesSubstituted(answer.degraded, answer.defaulted))
         return answer
@@ -160,10 +154,11 @@ class Pipeline:
         if deadline.passed:  # a read whose answer nobody waits for would only be load
             raise DeadlineExceeded("the deadline passed before features were read")
         bounds = Bounds.of_request(arrived, parameters.max_cached_s, parameters.max_age_s)
-        lookups = await self.plan(request.instances, deadline, watch)
+        lookups = self.plan(request.instances, watch)
         retrieved = await self.retrieve(lookups, bounds, arrived, deadline, watch)
         assembly = await self.assemble(request.instances, retrieved, bounds, deadline, watch)
-        self._observer.observe(InstancesAssembled(len(request.instances), assembly.absent))
+        plain = len(request.instances) == 1 and not assembly.absent
+        self._observer.observe(_ONE_PLAIN if plain else InstancesAssembled(len(request.instances), assembly.absent))
         if watch is not None:
             self._note_ages(assembly)
         failures: dict[int, InstanceError] = {
@@ -175,9 +170,8 @@ class Pipeline:
             raise DegradedRefused("features had to be substituted or are too stale, and on_degraded is fail")
         if deadline.passed:
             raise DeadlineExceeded("the deadline passed before scoring")
-        scored = [index for index in range(len(request.instances)) if index not in assembly.failures]
-        scores = await self.score(assembly, scored, deadline, watch)
-        return Prediction(request, assembly, scores, scored, failures)
+        scores = await self.score(assembly, deadline, watch)
+        return Prediction(request, assembly, scores, failures)
 
     async def parse(self, body: bytes, deadline: Deadline, watch: Watch | None = None) -> ParsedRequest:
         """Bytes to instances."""
@@ -189,20 +183,10 @@ class Pipeline:
             await self._turns.over(request.size, partial(self._parser.read, request), deadline)
             return request
 
-    async def plan(
-        self, instances: Sequence[Instance], deadline: Deadline, watch: Watch | None = None
-    ) -> tuple[Lookup, ...]:
+    def plan(self, instances: Instances, watch: Watch | None = None) -> tuple[Lookup, ...]:
         """Which rows of which views."""
         with self._timed(Stage.PLAN, watch):
-            if len(instances) <= SLICE:
-                return self._planner.plan(instances)
-            lookups: list[Lookup] = []
-
-            def look_up(start: int, _: int) -> None:
-                lookups.append(self._planner.lookup(start, instances))
-
-            await self._turns.over(self._planner.views, look_up, deadline, at_once=1)
-            return tuple(lookups)
+            return self._planner.plan(instances)
 
     async def retrieve(
         self,
@@ -211,9 +195,13 @@ class Pipeline:
         arrived: float,
         deadline: Deadline,
         watch: Watch | None = None,
-    ) -> list[list[Retrieved]]:
+    ) -> list[Sequence[Retrieved]]:
         """The rows, from cache or store."""
         with self._timed(Stage.RETRIEVE, watch):
+            if not lookups or len(lookups[0].keys) <= SLICE:
+                remembered = self._retrieval.remembered(lookups, bounds)
+                if remembered is not None:
+                    return remembered
             turns = 0 if self._turnstile is None else self._turnstile.turns
             features_deadline = self._features_deadline(arrived, deadline)
             retrieved = await self._retrieval.retrieve(lookups, bounds, features_deadline, deadline)
@@ -223,42 +211,36 @@ class Pipeline:
 
     async def assemble(
         self,
-        instances: Sequence[Instance],
-        retrieved: Sequence[list[Retrieved]],
+        instances: Instances,
+        retrieved: Sequence[Sequence[Retrieved]],
         bounds: Bounds,
         deadline: Deadline,
         watch: Watch | None = None,
     ) -> Assembly:
-        """The model's vectors."""
+        """Which values the model gets, and what stands for those that cannot be used."""
         with self._timed(Stage.ASSEMBLE, watch):
+            assembly = Assembly(instances, retrieved, self._clock.wall(), self._clock.monotonic())
             if len(instances) <= SLICE:
-                return self._assembler.assemble(instances, retrieved, bounds, self._clock.wall())
-            assembly = self._assembler.begin(instances, retrieved, self._clock.wall())
-            await self._turns.over(len(instances), partial(self._assembler.fill, assembly, bounds), deadline)
+                self._judge.judge_range(assembly, bounds, 0, len(instances))
+            else:
+                await self._turns.over(len(instances), partial(self._judge.judge_range, assembly, bounds), deadline)
             return assembly
 
-    async def score(
-        self, assembly: Assembly, rows: list[int], deadline: Deadline, watch: Watch | None = None
-    ) -> NDArray[np.float64]:
-        """The model's outputs for these rows of the assembly, `(len(rows), n_outputs)`."""
+    async def score(self, assembly: Assembly, deadline: Deadline, watch: Watch | None = None) -> Sequence[Scores]:
+        """The model's outputs for each instance, in one call with the rows of others who wait for theirs."""
         with self._timed(Stage.SCORE, watch):
-            if len(rows) <= _ROWS_AT_ONCE:
-                scores = self._score(assembly, rows)
-            else:
-                scores = np.empty((len(rows), self._bundle.scorer.signature.n_outputs))
-
-                def score(start: int, stop: int) -> None:
-                    scores[start:stop] = self._score(assembly, rows[start:stop])
-
-                await self._turns.over(len(rows), score, deadline, at_once=_ROWS_AT_ONCE)
-            self._observer.observe(RowsScored(len(rows), scores[:, -1] if self._has_classes else None))
+            n_rows = len(assembly.instances)
+            if not n_rows:
+                return ()
+            if n_rows <= ROWS_AT_ONCE:
+                return await self._batcher.submit(Piece(assembly, 0, n_rows), n_rows)
+            scores: list[Scores] = []
+            for start in range(0, n_rows, ROWS_AT_ONCE):
+                if deadline.passed:
+                    raise DeadlineExceeded("the deadline passed while the request was being scored")
+                stop = min(start + ROWS_AT_ONCE, n_rows)
+                scores += await self._batcher.submit(Piece(assembly, start, stop), stop - start)
             return scores
-
-    def _score(self, assembly: Assembly, rows: list[int]) -> NDArray[np.float64]:
-        numeric, categorical = assembly.numeric, assembly.categorical
-        if len(rows) < len(numeric):
-            numeric, categorical = numeric[rows], categorical[rows]
-        return self._bundle.scorer.score(as_float32(numeric), categorical)
 
     async def respond(
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
@@ -270,17 +252,6 @@ class Pipeline:
             answer = DetailedAnswer(self._bundle, prediction)
             await self._turns.over(prediction.request.size, answer.write, deadline, at_once=_PARTS_AT_ONCE)
             return answer.whole()
-
-    async def _let_go(self, prediction: Prediction) -> None:
-        """Forgets what a large request was made of, slice by slice: all at once, at its end, takes milliseconds."""
-        instances, retrieved = prediction.request.instances, prediction.assembly.retrieved
-
-        def forget(start: int, stop: int) -> None:
-            del instances[start - stop :]
-            for rows in retrieved:
-                del rows[start - stop :]
-
-        await self._turns.over(len(instances), forget, at_once=_FORGOTTEN_AT_ONCE)
 
     def _features_deadline(self, arrived: float, deadline: Deadline) -> Deadline:
         return deadline.sooner(arrived + self._features_share * (deadline.at - arrived))

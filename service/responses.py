@@ -4,11 +4,10 @@ Both styles are made of the same scores, so they are bit-identical: a float64 is
 reads back to it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,8 +19,7 @@ from service.prediction import InstanceError, Prediction
 from service.problems import problem_for
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back.
 
     Attributes:
@@ -31,29 +29,23 @@ class Answer:
     """
 
     body: bytes
-    degraded: int
-    defaulted: int
+    degraded: int = 0
+    defaulted: int = 0
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> list[tuple[str, str]]:
         """Headers that say that not every value was the store's current one."""
-        headers = {}
-        if self.degraded:
-            headers["x-keyscore-degraded"] = str(self.degraded)
-        if self.defaulted:
-            headers["x-keyscore-defaulted"] = str(self.defaulted)
-        return headers
+        counts = (("x-keyscore-degraded", self.degraded), ("x-keyscore-defaulted", self.defaulted))
+        return [(name, str(count)) for name, count in counts if count]
 
 
 def simple_answer(prediction: Prediction) -> Answer:
     """Just the scores, null for an instance that could not be scored."""
-    rows: list[Any] = prediction.scores.tolist()
-    if prediction.failures:
-        indexes = prediction.request.indexes
-        places: list[Any] = [None] * prediction.request.size
-        for row, instance in zip(rows, prediction.scored, strict=True):
-            places[indexes[instance]] = row
-        rows = places
-    return _answer(orjson.dumps({"predictions": rows}), prediction)
+    places = prediction.scores
+    request = prediction.request
+    if request.failures:  # they are not among the instances
+        told = dict(zip(request.indexes, prediction.scores, strict=True))
+        places = [told.get(index) for index in range(request.size)]
+    return _answer(orjson.dumps({"predictions": places}), prediction)
 
 
 def detailed_parts(bundle: Bundle, prediction: Prediction) -> Iterator[bytes]:
@@ -62,14 +54,13 @@ def detailed_parts(bundle: Bundle, prediction: Prediction) -> Iterator[bytes]:
     One by one, so that whoever asks for ten thousand can let others have their turn in between.
     """
     model = model_identity(bundle)
-    scored = zip(prediction.scored, prediction.scores.tolist(), strict=True)  # what has not failed has been, in order
+    understood = iter(enumerate(prediction.scores))
     for index in range(prediction.request.size):
-        error = prediction.failures.get(index)
-        if error is not None:
-            yield orjson.dumps({"error": _problem_of(index, error)})
+        at, scores = (0, None) if index in prediction.request.failures else next(understood)
+        if scores is None:
+            yield orjson.dumps({"error": _problem_of(index, prediction.failures[index])})
         else:
-            instance, scores = next(scored)
-            yield orjson.dumps(_detailed(bundle, prediction, instance, scores, model))
+            yield orjson.dumps(_detailed(bundle, prediction, at, scores, model))
 
 
 class DetailedAnswer:
@@ -104,7 +95,7 @@ def entity_id(spec: Spec, instance: Instance) -> str | dict[str, str]:
 
 
 def _detailed(
-    bundle: Bundle, prediction: Prediction, instance: int, scores: list[float], model: Mapping[str, str]
+    bundle: Bundle, prediction: Prediction, instance: int, scores: Sequence[float], model: Mapping[str, str]
 ) -> dict[str, Any]:
     signature = bundle.scorer.signature
     predicted = signature.predicted_class(scores)
@@ -144,4 +135,6 @@ def _problem_of(index: int, error: InstanceError) -> dict[str, Any]:
 
 def _answer(body: bytes, prediction: Prediction) -> Answer:
     assembly = prediction.assembly
+    if not assembly.degraded and not assembly.defaulted:
+        return Answer(body)
     return Answer(body, sum(assembly.degraded.values()), sum(assembly.defaulted.values()))

@@ -8,7 +8,7 @@ from typing import Final
 from features.clock import SystemClock
 from features.deadline import Deadline
 from features.errors import StoreError
-from features.planning import Planner
+from features.planning import Instances, Planner
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer
 from features.stores.vertex import VertexStore, region_of
@@ -142,5 +142,5 @@ def _examples(bundle: Bundle) -> Mapping[str, EntityKey]:
         line = None
     if line is None:
         return {}
-    lookups = Planner(bundle.spec).plan([line.instance])
-    return {lookup.view.name: lookup.distinct[0] for lookup in lookups}
+    lookups = Planner(bundle.spec).plan(Instances.of([line.instance]))
+    return {lookup.view.name: lookup.keys[0] for lookup in lookups}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from itertools import pairwise, product
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.assembly import Assembler, Assembly, Substitute
+from features.assembly import Assembler, Piece, as_float32
 from features.errors import EntityNotFound, FeatureAbsent, FeatureError, FeatureUnread, SpecError, StoreTimeout
 from features.freshness import Bounds
+from features.judging import Assembly, Judge, Substitute
 from features.keys import KeyPart
-from features.planning import Instance
+from features.planning import Instance, Instances
 from features.spec import (
     AbsentPolicy,
     Action,
@@ -62,18 +64,44 @@ def _row(values: dict[str, Value] | None = None, event_time: float | None = NOW,
     return LAYOUT.pack(FULL if values is None else values, event_time, times)
 
 
-def _assemble(
-    spec: Spec, *rows: Retrieved, categorical: tuple[int, ...] = (), max_age_s: float | None = None
-) -> Assembly:
-    bounds = Bounds(max_age_s=max_age_s)
-    return Assembler(spec, categorical).assemble([INSTANCE] * len(rows), [rows], bounds, NOW)
+class Made:
+    """What became of the instances of one request."""
+
+    def __init__(
+        self,
+        assembler: Assembler,
+        instances: Sequence[Instance],
+        rows: Sequence[Sequence[Retrieved]],
+        max_age_s: float | None = None,
+        cuts: Sequence[int] = (),
+    ) -> None:
+        columns = Instances(len(INSTANCE.keys), len(INSTANCE.fields)) if not instances else Instances.of(instances)
+        assembly = Assembly(columns, rows, NOW, 0.0)
+        judge = Judge(assembler.spec)
+        pieces = [Piece(assembly, *part) for part in pairwise([0, *cuts, len(instances)])]
+        for _, start, stop in pieces:
+            judge.judge_range(assembly, Bounds(max_age_s=max_age_s), start, stop)
+        made = [assembler.vectors([piece]) for piece in pieces]
+        self.numeric = np.concatenate([one.numeric for one in made])
+        self.categorical = np.concatenate([one.categorical for one in made])
+        self.assembly = assembly
+        self.columns = assembly.columns
+        self.failures = assembly.failures
+        self.substitutes = assembly.substitutes
+        self.degraded = assembly.degraded
+        self.defaulted = assembly.defaulted
+        self.absent = assembly.absent
+
+
+def _assemble(spec: Spec, *rows: Retrieved, categorical: tuple[int, ...] = (), max_age_s: float | None = None) -> Made:
+    return Made(Assembler(spec, categorical), [INSTANCE] * len(rows), [rows], max_age_s)
 
 
 def test_numbers_and_categories_go_each_to_their_place_in_the_models_order() -> None:
     spec = _spec(CITY, AMOUNT, VISITS, CHANNEL, BALANCE, ACTIVE)
     assembler = Assembler(spec, {0, 3})
     assert assembler.n_numeric == 4
-    result = assembler.assemble([INSTANCE], [[Retrieved(_row())]], Bounds(), NOW)
+    result = Made(assembler, [INSTANCE], [[Retrieved(_row())]])
     assert result.numeric.tolist() == [[2.0, 3.0, 10.0, 1.0]]
     assert result.categorical.tolist() == [["Oslo", "web"]]
     assert result.columns == {1: 0, 2: 1, 4: 2, 5: 3}
@@ -92,9 +120,10 @@ def test_the_matrix_for_the_model_is_float32_and_contiguous_and_derived_from_exa
     spec = _spec(BALANCE, DerivedFeature("difference", BUILT_IN["difference"], (0, 0)), AMOUNT)
     result = _assemble(spec, Retrieved(_row({**FULL, "balance": 16_777_217.0})))
     assert result.numeric.dtype == np.float64
-    assert result.numeric32.dtype == np.float32
-    assert result.numeric32.flags.c_contiguous
-    assert result.numeric32[0].tolist() == [16_777_216.0, 0.0, 2.0]
+    numeric32 = as_float32(result.numeric)
+    assert numeric32.dtype == np.float32
+    assert numeric32.flags.f_contiguous
+    assert numeric32[0].tolist() == [16_777_216.0, 0.0, 2.0]
 
 
 def test_no_instances_make_an_empty_matrix() -> None:
@@ -114,7 +143,7 @@ def test_composite_keys_and_several_views_are_assembled_by_instance() -> None:
     spec = _spec(StoredFeature("x", 1, 0, DType.FLOAT), BALANCE, views=(VIEW, other))
     rows = [[Retrieved(_row({"balance": 1.0})), Retrieved(_row({"balance": 2.0}))]]
     rows.append([Retrieved(other.layout.pack({"x": number}, NOW)) for number in (7.0, 8.0)])
-    result = Assembler(spec, ()).assemble([Instance(("A", "B"))] * 2, rows, Bounds(), NOW)
+    result = Made(Assembler(spec, ()), [Instance(("A", "B"))] * 2, rows)
     assert result.numeric.tolist() == [[7.0, 1.0], [8.0, 2.0]]
 
 
@@ -216,7 +245,10 @@ def test_every_status_is_met_by_the_action_that_its_policy_names(status: Status,
     )
     np.testing.assert_array_equal(result.numeric, [[math.nan if value is None else value]])
     assert result.categorical.tolist() == [[category]]
-    assert result.substitutes[0, 0] == Substitute(value, status, source)
+    if status is Status.NULL and action is Action.MISSING:
+        assert result.substitutes == {}  # the row says it itself
+    else:
+        assert result.substitutes[0][0] == Substitute(value, status, source)
     assert result.failures == {}
     assert result.degraded == ({0: 2} if status is Status.ERROR else {})
     assert result.defaulted == ({0: 2} if status is not Status.ERROR and action is Action.DEFAULT else {})
@@ -279,16 +311,16 @@ def test_each_value_is_as_old_as_its_own_event_time() -> None:
     spec = _spec(*(dataclasses.replace(one, absent=_all(Action.MISSING)) for one in (BALANCE, VISITS, ACTIVE)))
     result = _assemble(spec, Retrieved(_row(visits=NOW - 99, active=None)), max_age_s=60)
     np.testing.assert_array_equal(result.numeric, [[10.0, math.nan, math.nan]])
-    assert {at: one.status for (_, at), one in result.substitutes.items()} == {
+    assert {at: one.status for at, one in result.substitutes[0].items()} == {
         1: Status.OUTSIDE_MAX_AGE,
         2: Status.OUTSIDE_MAX_AGE,
     }
 
 
 def test_a_null_is_null_however_old() -> None:
-    spec = _spec(dataclasses.replace(BALANCE, absent=_all(Action.MISSING)))
+    spec = _spec(dataclasses.replace(BALANCE, absent=_all(Action.DEFAULT), default=1.0))
     result = _assemble(spec, Retrieved(_row({}, event_time=0.0)), max_age_s=60)
-    assert result.substitutes[0, 0].status is Status.NULL
+    assert result.substitutes[0][0].status is Status.NULL
 
 
 # Counting
@@ -311,10 +343,9 @@ def test_a_default_in_a_row_served_too_stale_counts_as_degraded_once() -> None:
 def test_of_an_instance_that_is_not_scored_nothing_is_counted() -> None:
     spec = _spec(_stored("balance", 0, absent=_all(Action.DEFAULT), default=1.0), VISITS)
     spec = dataclasses.replace(spec, features=(*spec.features, _stored("city", 2, absent=_all(Action.FAIL))))
-    result = Assembler(spec, (2,)).assemble(
-        [INSTANCE] * 2, [[Retrieved(_row({})), Retrieved(_row({"visits": 1}), degraded=True)]], Bounds(), NOW
-    )
-    assert list(result.failures) == [0, 1]
+    rows = [Retrieved(_row({})), Retrieved(_row({"visits": 1}), degraded=True)]
+    result = _assemble(spec, *rows, categorical=(2,))
+    assert set(result.failures) == {0, 1}
     assert (result.degraded, result.defaulted) == ({}, {})
 
 
@@ -366,7 +397,7 @@ def test_copying_in_blocks_equals_going_feature_by_feature(
     case: tuple[Spec, set[int], list[Instance], list[list[Retrieved]]],
 ) -> None:
     spec, categorical, instances, rows = case
-    result = Assembler(spec, categorical).assemble(instances, rows, Bounds(), NOW)
+    result = Made(Assembler(spec, categorical), instances, rows)
     numbers: list[list[float]] = []
     texts: list[list[str]] = []
     for index, instance in enumerate(instances):
@@ -389,16 +420,14 @@ def test_copying_in_blocks_equals_going_feature_by_feature(
 
 
 @given(_cases(), st.lists(st.integers(0, 4)))
-def test_filling_range_by_range_equals_filling_at_once(
+def test_going_range_by_range_equals_going_over_all_at_once(
     case: tuple[Spec, set[int], list[Instance], list[list[Retrieved]]], cuts: list[int]
 ) -> None:
     spec, categorical, instances, rows = case
     assembler = Assembler(spec, categorical)
-    whole = assembler.assemble(instances, rows, Bounds(max_age_s=60), NOW)
-    result = assembler.begin(instances, rows, NOW)
-    ends = [*sorted(cut for cut in cuts if cut < len(instances)), len(instances)]
-    for start, stop in pairwise([0, *ends]):
-        assembler.fill(result, Bounds(max_age_s=60), start, stop)
+    whole = Made(assembler, instances, rows, 60)
+    result = Made(assembler, instances, rows, 60, sorted(cut for cut in cuts if cut < len(instances)))
+    np.testing.assert_array_equal(result.assembly.numeric, whole.assembly.numeric)
     np.testing.assert_array_equal(result.numeric, whole.numeric)
     assert result.categorical.tolist() == whole.categorical.tolist()
     assert (result.substitutes, result.degraded, result.defaulted) == (
@@ -407,3 +436,51 @@ def test_filling_range_by_range_equals_filling_at_once(
         whole.defaulted,
     )
     assert {at: str(one) for at, one in result.failures.items()} == {at: str(one) for at, one in whole.failures.items()}
+
+
+def test_rows_with_the_same_nulls_are_decided_upon_alike_and_counted_each() -> None:
+    policy = AbsentPolicy(null=Action.DEFAULT)
+    spec = _spec(_stored("balance", 0, absent=policy, default=4.0), VISITS)
+    rows = [Retrieved(_row({**FULL, "balance": None})) for _ in range(3)]
+    result = _assemble(spec, Retrieved(_row()), *rows)
+    assert result.numeric.tolist() == [[10.0, 3.0]] + [[4.0, 3.0]] * 3
+    assert result.defaulted == {1: 1, 2: 1, 3: 1}
+    assert result.absent == {("account", Status.NULL): 3}
+
+
+def test_each_instance_that_fails_by_its_nulls_has_a_failure_of_its_own() -> None:
+    """An exception that two requests raised would carry the traceback of both."""
+    judge = Judge(_spec(_stored("balance", 0, absent=_all(Action.FAIL))))
+    first, second = (judge.judge(Instances.of([INSTANCE]), [[Retrieved(_row({}))]], Bounds(), NOW) for _ in range(2))
+    assert first.failures[0] is not second.failures[0]
+
+
+def test_what_is_remembered_of_sets_of_nulls_is_bounded() -> None:
+    columns = tuple(Column(f"c{at}", DType.FLOAT) for at in range(13))
+    view = FeatureView("wide", ENTITY, RowLayout(columns))
+    spec = _spec(*(StoredFeature(one.name, 0, at, one.dtype) for at, one in enumerate(columns)), views=(view,))
+    judge = Judge(spec)
+    for nulls in range(1, 2**13):
+        values: dict[str, Value] = {one.name: None if nulls >> at & 1 else 1.0 for at, one in enumerate(columns)}
+        made = judge.judge(Instances.of([INSTANCE]), [[Retrieved(view.layout.pack(values, NOW))]], Bounds(), NOW)
+        assert made.absent == {("wide", Status.NULL): nulls.bit_count()}
+
+
+@given(_cases())
+def test_the_vectors_of_several_requests_are_theirs_one_after_the_other(
+    case: tuple[Spec, set[int], list[Instance], list[list[Retrieved]]],
+) -> None:
+    """Every instance a request of its own, all in one matrix, against each in a matrix of its own."""
+    spec, categorical, instances, rows = case
+    assembler = Assembler(spec, categorical)
+    together, alone = [], []
+    for index, instance in enumerate(instances):
+        mine = [[view[index]] for view in rows]
+        assembly = Judge(spec).judge(Instances.of([instance]), mine, Bounds(), NOW)
+        together.append(Piece(assembly, 0, 1))
+        alone.append(Made(assembler, [instance], mine))
+    vectors = assembler.vectors(together)
+    for index, one in enumerate(alone):
+        np.testing.assert_array_equal(vectors.numeric[index : index + 1], one.numeric)
+        np.testing.assert_array_equal(together[index].assembly.numeric, one.numeric)
+        assert vectors.categorical[index].tolist() == one.categorical[0].tolist()

@@ -23,7 +23,7 @@ def test_what_was_put_is_remembered_however_old(view: FeatureView) -> None:
     assert cache.get("C1") is None
     put = cache.put("C1", _row(1), 5.0)
     assert cache.get("C1") is put
-    assert (put.row, put.read_at, put.ttl_s) == (_row(1), 5.0, 10.0)
+    assert (put.row, put.read_at, put.fresh_until) == (_row(1), 5.0, 15.0)
     assert len(cache) == 1
 
 
@@ -47,9 +47,36 @@ def test_a_scan_over_unknown_keys_pushes_no_row_out(view: FeatureView) -> None:
     assert repr(cache) == "<ViewCache 3/3 rows, 3 known absent>"
 
 
+@pytest.mark.parametrize("keys", [["C1"], ["C1", "C2"], ["C2", "C1", "C2"]])
+def test_fresh_rows_are_found_for_all_keys_or_for_none(view: FeatureView, keys: list[str]) -> None:
+    cache = _cache(view)
+    first, second = cache.put("C1", _row(1), 0.0), cache.put("C2", _row(2), 5.0)
+    absent = cache.put("unknown", None, 5.0)
+    assert cache.fresh(keys, 9.999) == [first if key == "C1" else second for key in keys]
+    assert cache.fresh(keys, 10.0) is None  # the TTL of C1 has ended
+    assert cache.fresh([*keys, "C3"], 6.0) is None
+    assert (cache.fresh([*keys, "unknown"], 6.0) or [])[-1] is absent
+    assert cache.fresh([*keys, "unknown"], 10.0) is None
+
+
+def test_nothing_is_fresh_of_no_keys(view: FeatureView) -> None:
+    assert _cache(view).fresh([], 0.0) is None
+
+
+@pytest.mark.parametrize("keys", [["C1"], ["C1", "C2"]])
+def test_a_row_found_fresh_has_been_used(view: FeatureView, keys: list[str]) -> None:
+    cache = _cache(view)
+    for key in ("C1", "C2", "C3"):
+        cache.put(key, _row(1), 0.0)
+    cache.fresh(keys, 1.0)
+    cache.put("C4", _row(1), 0.0)
+    assert all(cache.get(key) for key in (*keys, "C4"))
+    assert len(cache) == 3
+
+
 def test_absence_is_remembered_for_its_own_ttl(view: FeatureView) -> None:
     put = _cache(view).put("C1", None, 7.0)
-    assert (put.row, put.read_at, put.ttl_s) == (None, 7.0, 5.0)
+    assert (put.row, put.read_at, put.fresh_until) == (None, 7.0, 12.0)
 
 
 def test_a_row_and_its_absence_are_never_remembered_together(view: FeatureView) -> None:
@@ -85,14 +112,14 @@ def test_a_read_that_began_at_the_same_instant_does_overwrite(view: FeatureView)
 
 
 def test_jitter_shortens_by_its_share_at_most(view: FeatureView) -> None:
-    assert _cache(view, jitter=0.0).put("C1", _row(1), 0.0).ttl_s == 10.0
-    assert _cache(view, jitter=0.5).put("C1", _row(1), 0.0).ttl_s == pytest.approx(9.5)
-    assert _cache(view, jitter=0.5).put("C1", None, 0.0).ttl_s == pytest.approx(4.75)
+    assert _cache(view, jitter=0.0).put("C1", _row(1), 0.0).fresh_until == 10.0
+    assert _cache(view, jitter=0.5).put("C1", _row(1), 0.0).fresh_until == pytest.approx(9.5)
+    assert _cache(view, jitter=0.5).put("C1", None, 0.0).fresh_until == pytest.approx(4.75)
 
 
 def test_the_shipped_jitter_only_shortens_and_spreads(view: FeatureView) -> None:
     cache = ViewCache(view, 1000)
-    ttls = [cache.put(f"C{number}", _row(1), 0.0).ttl_s for number in range(1000)]
+    ttls = [cache.put(f"C{number}", _row(1), 0.0).fresh_until for number in range(1000)]
     assert all(10.0 * (1 - JITTER) < ttl <= 10.0 for ttl in ttls)
     assert max(ttls) - min(ttls) > 0.9
 

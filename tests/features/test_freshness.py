@@ -22,24 +22,24 @@ _POLICY = CachePolicy(ttl_s=2, stale_while_revalidate_s=10, stale_if_error_s=300
     ],
 )
 def test_both_stale_windows_start_when_the_ttl_ends(cached_s: float, expected: Freshness) -> None:
-    assert judge_read(cached_s, 2.0, _POLICY) is expected
+    assert judge_read(cached_s - 2.0, _POLICY) is expected
 
 
 def test_a_ttl_that_jitter_shortened_moves_all_windows_forward() -> None:
-    assert judge_read(1.8, 1.8, _POLICY) is Freshness.STALE
-    assert judge_read(11.8, 1.8, _POLICY) is Freshness.STALE_IF_ERROR
-    assert judge_read(301.8, 1.8, _POLICY) is Freshness.EXPIRED
+    assert judge_read(1.8 - 1.8, _POLICY) is Freshness.STALE
+    assert judge_read(11.8 - 1.8, _POLICY) is Freshness.STALE_IF_ERROR
+    assert judge_read(301.8 - 1.8, _POLICY) is Freshness.EXPIRED
 
 
 def test_without_stale_windows_a_row_is_fresh_or_expired() -> None:
     policy = CachePolicy(ttl_s=0, stale_while_revalidate_s=0, stale_if_error_s=0)
-    assert judge_read(0.0, 0.0, policy) is Freshness.EXPIRED
+    assert judge_read(0.0 - 0.0, policy) is Freshness.EXPIRED
 
 
 def test_revalidation_wins_where_the_error_window_is_the_shorter() -> None:
     policy = CachePolicy(ttl_s=1, stale_while_revalidate_s=10, stale_if_error_s=5)
-    assert judge_read(8.0, 1.0, policy) is Freshness.STALE
-    assert judge_read(11.0, 1.0, policy) is Freshness.EXPIRED
+    assert judge_read(8.0 - 1.0, policy) is Freshness.STALE
+    assert judge_read(11.0 - 1.0, policy) is Freshness.EXPIRED
 
 
 def test_a_request_turns_how_long_ago_into_an_instant_on_arrival() -> None:

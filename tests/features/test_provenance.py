@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from features.assembly import Assembler
+from features.assembly import Assembler, Piece
 from features.errors import StoreTimeout
 from features.freshness import Bounds
+from features.judging import Judge
 from features.keys import KeyPart
-from features.planning import Instance
+from features.planning import Instance, Instances
 from features.provenance import UsedValue, explain
 from features.spec import (
     AbsentPolicy,
@@ -25,6 +26,8 @@ from features.transforms import BUILT_IN
 from features.values import Column, DType, Retrieved, RowLayout, Source, Status, Value
 
 NOW = 1_000.0
+MOMENT = 100.0
+"""The same instant on the monotonic clock."""
 LAYOUT = RowLayout((Column("balance", DType.FLOAT), Column("visits", DType.INT), Column("city", DType.STRING)))
 _ENTITY = Entity("customer", (KeyPart("customer_id"),))
 _DEFAULT = AbsentPolicy(Action.DEFAULT, Action.DEFAULT, Action.DEFAULT, Action.DEFAULT)
@@ -49,22 +52,26 @@ SPEC = Spec(
 FULL: dict[str, Value] = {"balance": 10.0, "visits": 2**53 + 1, "city": "Oslo"}
 
 
-def _explained(one: Retrieved, *, max_age_s: float | None = None, amount: float = 2.0) -> dict[str, UsedValue]:
-    instance = Instance(("C1",), (amount, 3, "web"))
-    assembly = Assembler(SPEC, {4, 7}).assemble([instance], [[one]], Bounds(max_age_s=max_age_s), NOW)
+def _explained(
+    one: Retrieved, *, max_age_s: float | None = None, amount: float = 2.0, spec: Spec = SPEC
+) -> dict[str, UsedValue]:
+    assembler = Assembler(spec, {4, 7})
+    instances = Instances.of([Instance(("C1",), (amount, 3, "web"))])
+    assembly = Judge(spec).judge(instances, [[one]], Bounds(max_age_s=max_age_s), NOW, MOMENT)
     assert assembly.failures == {}
-    return explain(SPEC, assembly, 0)
+    assembler.vectors([Piece(assembly, 0, 1)])
+    return explain(spec, assembly, 0)
 
 
 def test_every_feature_is_told_in_the_models_order() -> None:
-    told = _explained(Retrieved(LAYOUT.pack(FULL, NOW - 71), Source.CACHE, 0.8))
+    told = _explained(Retrieved(LAYOUT.pack(FULL, NOW - 71), Source.CACHE, MOMENT - 0.5))
     assert list(told) == [feature.name for feature in SPEC.features]
     assert told == {
         "twice_removed": UsedValue(0.2, Status.PRESENT, Source.DERIVED),
         "amount_to_balance": UsedValue(0.2, Status.PRESENT, Source.DERIVED),
-        "balance": UsedValue(10.0, Status.PRESENT, Source.CACHE, 71.0, 0.8),
-        "visits": UsedValue(2**53 + 1, Status.PRESENT, Source.CACHE, 71.0, 0.8),
-        "city": UsedValue("Oslo", Status.PRESENT, Source.CACHE, 71.0, 0.8),
+        "balance": UsedValue(10.0, Status.PRESENT, Source.CACHE, 71.0, 0.5),
+        "visits": UsedValue(2**53 + 1, Status.PRESENT, Source.CACHE, 71.0, 0.5),
+        "city": UsedValue("Oslo", Status.PRESENT, Source.CACHE, 71.0, 0.5),
         "amount": UsedValue(2.0, Status.PRESENT, Source.REQUEST),
         "count": UsedValue(3, Status.PRESENT, Source.REQUEST),
         "channel": UsedValue("web", Status.PRESENT, Source.REQUEST),
@@ -77,17 +84,17 @@ def test_a_present_value_names_where_its_row_came_from(source: Source) -> None:
 
 
 def test_a_row_served_too_stale_keeps_its_status_and_its_source() -> None:
-    told = _explained(Retrieved(LAYOUT.pack(FULL, NOW), Source.STALE, 99.0, degraded=True))
+    told = _explained(Retrieved(LAYOUT.pack(FULL, NOW), Source.STALE, 1.0, degraded=True))
     assert told["balance"] == UsedValue(10.0, Status.PRESENT, Source.STALE, 0.0, 99.0)
 
 
 @pytest.mark.parametrize(
     ("one", "max_age_s", "status", "age_s", "cached_s"),
     [
-        (Retrieved(LAYOUT.pack({}, NOW - 5), Source.CACHE, 0.8), None, Status.NULL, 5.0, 0.8),
-        (Retrieved(None, Source.CACHE, 0.8), None, Status.NOT_FOUND, None, 0.8),
-        (Retrieved(LAYOUT.pack(FULL, NOW - 61), Source.CACHE, 0.8), 60, Status.OUTSIDE_MAX_AGE, 61.0, 0.8),
-        (Retrieved(LAYOUT.pack(FULL, None), Source.CACHE, 0.8), 60, Status.OUTSIDE_MAX_AGE, None, 0.8),
+        (Retrieved(LAYOUT.pack({}, NOW - 5), Source.CACHE, MOMENT - 0.5), None, Status.NULL, 5.0, 0.5),
+        (Retrieved(None, Source.CACHE, MOMENT - 0.5), None, Status.NOT_FOUND, None, 0.5),
+        (Retrieved(LAYOUT.pack(FULL, NOW - 61), Source.CACHE, MOMENT - 0.5), 60, Status.OUTSIDE_MAX_AGE, 61.0, 0.5),
+        (Retrieved(LAYOUT.pack(FULL, None), Source.CACHE, MOMENT - 0.5), 60, Status.OUTSIDE_MAX_AGE, None, 0.5),
         (Retrieved(None, error=StoreTimeout("slow")), None, Status.ERROR, None, None),
     ],
 )
@@ -130,11 +137,15 @@ def test_a_sensitive_value_is_left_out_and_so_is_what_is_derived_from_it() -> No
     features[2] = StoredFeature("balance", 0, 0, DType.FLOAT, absent=_DEFAULT, default=4.0, sensitive=True)
     features[6] = RequestFeature("count", 1, DType.INT, sensitive=True)
     secretive = replace(SPEC, features=tuple(features))
-    assembler = Assembler(secretive, {4, 7})
-    row = Retrieved(LAYOUT.pack(FULL, NOW - 71), Source.CACHE, 0.8)
-    told = explain(secretive, assembler.assemble([Instance(("C1",), (2.0, 3, "web"))], [[row]], Bounds(), NOW), 0)
+    row = Retrieved(LAYOUT.pack(FULL, NOW - 71), Source.CACHE, MOMENT - 0.5)
+    told = _explained(row, spec=secretive)
     plain = _explained(row)
     hidden = ("twice_removed", "amount_to_balance", "balance", "count")
     assert told == {
         name: used._replace(value=None, masked=True) if name in hidden else used for name, used in plain.items()
     }
+
+
+def test_a_read_that_is_younger_than_the_moment_of_assembly_is_of_age_zero() -> None:
+    """Between two slices of a large request another one may have read the row."""
+    assert _explained(Retrieved(LAYOUT.pack(FULL, NOW), Source.CACHE, MOMENT + 1))["balance"].cached_s == 0.0

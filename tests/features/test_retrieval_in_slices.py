@@ -20,7 +20,7 @@ from features.values import Retrieved, Source
 
 pytestmark = pytest.mark.anyio
 
-KEYS = tuple(f"C{at}" for at in range(20 * SLICE))
+KEYS = tuple(f"C{at}" for at in range(9 * SLICE))
 
 
 class Nobody:
@@ -41,14 +41,14 @@ class Bench:
 
     async def get(
         self, keys: Sequence[str], max_cached_s: float | None = None, until_s: float = 100.0
-    ) -> list[Retrieved]:
+    ) -> Sequence[Retrieved]:
         bounds = Bounds.of_request(self.clock.monotonic(), max_cached_s, None)
-        lookup = Lookup(self.view, tuple(keys), tuple(dict.fromkeys(keys)))
+        lookup = Lookup(self.view, tuple(keys))
         until = Deadline.after(until_s, self.clock)
         (rows,) = await self.retrieval.retrieve([lookup], bounds, Deadline.after(1, self.clock), until)
         return rows
 
-    def begin(self, keys: Sequence[str], max_cached_s: float | None = None) -> "asyncio.Task[list[Retrieved]]":
+    def begin(self, keys: Sequence[str], max_cached_s: float | None = None) -> "asyncio.Task[Sequence[Retrieved]]":
         return asyncio.ensure_future(self.get(keys, max_cached_s))
 
     @property
@@ -85,10 +85,10 @@ async def test_many_keys_are_answered_like_few(
             await bench.get(KEYS[start : start + 50])
         bench.clock.advance(age_s)
         if fails:
-            bench.store.fail(StoreUnavailable("down"), reads=100)
+            bench.store.fail(StoreUnavailable("down"), reads=1_000)
         parts = [await bench.get(KEYS[start : start + size], max_cached_s) for start in range(0, len(KEYS), size)]
         rows = chain.from_iterable(parts)
-        answers.append([(row.row, row.source, row.cached_s, row.degraded, repr(row.error)) for row in rows])
+        answers.append([(row.row, row.source, row.read_at, row.degraded, repr(row.error)) for row in rows])
     assert answers[0] == answers[1]
 
 
@@ -118,13 +118,13 @@ async def test_a_request_that_demands_a_later_read_has_one_of_its_own(bench: Ben
     assert sorted(map(len, bench.reads)) == [3, len(KEYS)]
 
 
-async def test_a_row_that_was_read_between_two_slices_has_no_negative_age(bench: Bench) -> None:
+async def test_a_row_that_was_read_between_two_slices_is_used(bench: Bench) -> None:
     large = bench.begin(KEYS)
     await turns(2)
     bench.clock.advance(0.1)
     await bench.get(KEYS[-1:])
     last = (await large)[-1]
-    assert (last.source, last.cached_s) == (Source.CACHE, 0.0)
+    assert (last.source, last.read_at) == (Source.CACHE, bench.clock.monotonic())
 
 
 async def test_a_request_that_goes_away_between_two_slices_takes_nobody_down(

@@ -101,7 +101,7 @@ class RetrievalRules(RuleBasedStateMachine):
     def get_in_vain(self, keys: list[str], max_cached_s: float | None) -> None:
         """The store hangs until the deadline has passed, and then answers what was true when it was asked."""
         began, truth = self.clock.monotonic(), dict(self.truth)
-        expected = self._expected(keys, max_cached_s, failure=DeadlineExceeded(), wait_s=5)
+        expected = self._expected(keys, max_cached_s, failure=DeadlineExceeded())
         self.store.hold()
         got = self.runner.run(self._get(keys, max_cached_s, wait_s=5))
         self.store.release()
@@ -125,7 +125,7 @@ class RetrievalRules(RuleBasedStateMachine):
         second = self.known[key] = Known(self.truth[key], self.clock.monotonic())
         told = [second if newest_lands_first else first, second]
         assert [self._seen(one) for one in got] == [
-            (known.version, Source.STORE, self.clock.monotonic() - known.read_at, False, type(None)) for known in told
+            (known.version, Source.STORE, known.read_at, False, type(None)) for known in told
         ]
 
     @invariant()
@@ -139,7 +139,7 @@ class RetrievalRules(RuleBasedStateMachine):
     # The service
 
     async def _get(self, keys: list[str], max_cached_s: float | None, wait_s: float = 0) -> list[Retrieved]:
-        lookup = Lookup(_VIEW, tuple(keys), tuple(dict.fromkeys(keys)))
+        lookup = Lookup(_VIEW, tuple(keys))
         bounds = Bounds.of_request(self.clock.monotonic(), max_cached_s, None)
         asked = asyncio.create_task(self.retrieval.retrieve([lookup], bounds, Deadline.after(5, self.clock)))
         await _settle()
@@ -150,7 +150,7 @@ class RetrievalRules(RuleBasedStateMachine):
         return rows
 
     async def _get_and_leave(self, key: str) -> None:
-        lookup = Lookup(_VIEW, (key,), (key,))
+        lookup = Lookup(_VIEW, (key,))
         gate = self.store.hold()
         asked = asyncio.create_task(self.retrieval.retrieve([lookup], Bounds(), Deadline.after(5, self.clock)))
         await _settle()
@@ -161,7 +161,7 @@ class RetrievalRules(RuleBasedStateMachine):
         await _settle()
 
     async def _two_reads(self, key: str, *, newest_lands_first: bool) -> list[Retrieved]:
-        lookup, asked, gates = Lookup(_VIEW, (key,), (key,)), [], []
+        lookup, asked, gates = Lookup(_VIEW, (key,)), [], []
         for late in (False, True):
             if late:
                 self.clock.advance(5)
@@ -179,44 +179,43 @@ class RetrievalRules(RuleBasedStateMachine):
     @staticmethod
     def _seen(one: Retrieved) -> tuple[object, ...]:
         version = None if one.row is None else _VIEW.layout.value(one.row, 0)
-        return version, one.source, one.cached_s, one.degraded, type(one.error)
+        return version, one.source, one.read_at, one.degraded, type(one.error)
 
     # The model
 
     def _expected(
-        self, keys: list[str], max_cached_s: float | None, *, failure: Exception | None, wait_s: float = 0
+        self, keys: list[str], max_cached_s: float | None, *, failure: Exception | None
     ) -> list[tuple[object, ...]]:
-        return [self._expected_one(key, max_cached_s, failure, wait_s) for key in keys]
+        return [self._expected_one(key, max_cached_s, failure) for key in keys]
 
-    def _expected_one(
-        self, key: str, max_cached_s: float | None, failure: Exception | None, wait_s: float
-    ) -> tuple[object, ...]:
-        known, age_s, verdict = self._judge(key, max_cached_s, self.clock.monotonic())
+    def _expected_one(self, key: str, max_cached_s: float | None, failure: Exception | None) -> tuple[object, ...]:
+        now = self.clock.monotonic()
+        known, verdict = self._judge(key, max_cached_s, now)
         if known is not None and verdict in {"fresh", "stale"}:
             source = Source.CACHE if verdict == "fresh" else Source.STALE
-            return known.version, source, age_s, False, type(None)
+            return known.version, source, known.read_at, False, type(None)
         if failure is None:
-            return self.truth.get(key), Source.STORE, 0.0, False, type(None)
+            return self.truth.get(key), Source.STORE, now, False, type(None)
         if known is not None and verdict == "stale if error":
-            return known.version, Source.STALE, age_s + wait_s, True, type(None)
+            return known.version, Source.STALE, known.read_at, True, type(None)
         return None, Source.STORE, 0.0, False, type(failure)
 
-    def _judge(self, key: str, max_cached_s: float | None, now: float) -> tuple[Known | None, float, str]:
+    def _judge(self, key: str, max_cached_s: float | None, now: float) -> tuple[Known | None, str]:
         known = self.known.get(key)
         if known is None:
-            return None, 0.0, "missing"
+            return None, "missing"
         age_s = now - known.read_at
         if max_cached_s is not None and age_s > max_cached_s:
-            return None, 0.0, "missing"
+            return None, "missing"
         if known.version is None:
-            return known, age_s, "fresh" if age_s < 5 else "missing"
+            return known, "fresh" if age_s < 5 else "missing"
         windows = ((10, "fresh"), (20, "stale"), (40, "stale if error"))
-        return known, age_s, next((verdict for end, verdict in windows if age_s < end), "missing")
+        return known, next((verdict for end, verdict in windows if age_s < end), "missing")
 
     def _remember(self, keys: list[str], max_cached_s: float | None, began: float, truth: dict[str, int]) -> None:
         """Every key that was not fresh when the request began has been read since."""
         for key in set(keys):
-            if self._judge(key, max_cached_s, began)[2] != "fresh":
+            if self._judge(key, max_cached_s, began)[1] != "fresh":
                 self.known[key] = Known(truth.get(key), began)
 
 

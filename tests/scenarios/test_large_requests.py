@@ -62,11 +62,15 @@ async def test_everybody_else_has_hundreds_of_turns_while_ten_thousand_instances
     assert len(orjson.loads(warm.result().body)["predictions"]) == 10_000
 
 
-async def test_a_small_request_whose_rows_are_known_takes_no_turn(service: Service) -> None:
+async def test_a_small_request_whose_rows_are_known_takes_one_turn_in_which_others_may_join_it(
+    service: Service,
+) -> None:
     await ask(service, body(SLICE))
-    with pytest.raises(StopIteration) as ended:
-        ask(service, body(SLICE)).send(None)  # the loop is not asked for anything
-    assert len(orjson.loads(ended.value.value.body)["predictions"]) == SLICE
+    before = sum(service.tally.rows.counts)
+    answers = await asyncio.gather(ask(service, body(SLICE // 2)), ask(service, body(SLICE // 2)))
+    assert sum(service.tally.rows.counts) == before + 1
+    assert [len(orjson.loads(answer.body)["predictions"]) for answer in answers] == [SLICE // 2] * 2
+    assert await turns_during(asyncio.ensure_future(ask(service, body(SLICE)))) <= 3
 
 
 @pytest.mark.parametrize("style", ["simple", "detailed"])
@@ -101,7 +105,7 @@ async def test_failures_keep_their_places_among_thousands(service: Service) -> N
 async def test_a_large_request_whose_deadline_passes_ends_at_the_next_slice(
     service: Service, clock: ManualClock, after: int
 ) -> None:
-    asked = asyncio.ensure_future(ask(service, body(2_000), detailed=True))
+    asked = asyncio.ensure_future(ask(service, body(4_000), detailed=True))
     for _ in range(after):
         await asyncio.sleep(0)
     assert not asked.done()
@@ -118,7 +122,7 @@ async def test_a_large_request_that_is_cancelled_gives_everything_back(
     service: Service, settle: Callable[[], Any], after: int
 ) -> None:
     before = asyncio.all_tasks()
-    asked = asyncio.ensure_future(ask(service, body(2_000), detailed=True))
+    asked = asyncio.ensure_future(ask(service, body(4_000), detailed=True))
     for _ in range(after):
         await asyncio.sleep(0)
     asked.cancel()

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from features.spec import Spec
 from features.spec_parsing import parse_serving_yaml
 from features.transforms import BUILT_IN
+from service.parsing import ParsedRequest, RequestParser
 
 _VIEW = "views: {account: {entity: customer}}\nfeatures: [{name: balance, from: account.balance}]\n"
 _DOCUMENTS = {
@@ -43,6 +44,18 @@ def spec_of() -> Callable[[str], Spec]:
     def parse(kind: str) -> Spec:
         data = f'name: {kind}\nversion: "1"\n{_DOCUMENTS[kind]}'.encode()
         return parse_serving_yaml(data, "serving.yaml", BUILT_IN).spec
+
+    return parse
+
+
+@pytest.fixture(scope="session")
+def parsed() -> Callable[[RequestParser, bytes], ParsedRequest]:
+    """`parsed(parser, body)`: a request all of whose instances have been read in one go."""
+
+    def parse(parser: RequestParser, body: bytes) -> ParsedRequest:
+        request = parser.open(body)
+        parser.read(request, 0, request.size)
+        return request
 
     return parse
 

@@ -14,8 +14,10 @@ from features.spec import RequestField, Spec
 from features.values import DType
 from service.errors import RequestInvalid
 from service.openapi import _field, instance_schema, request_body, responses
-from service.parsing import RequestParser
+from service.parsing import ParsedRequest, RequestParser
 from service.problems import TABLE
+
+Parsed = Callable[[RequestParser, bytes], ParsedRequest]
 
 FORMATS = FormatChecker(formats=())
 
@@ -84,14 +86,14 @@ TABLES = {"string": ONE_KEY, "int64": ONE_KEY, "composite": TWO_KEYS, "demo": DE
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_what_the_schema_admits_is_understood_and_what_it_excludes_is_refused(
-    spec_of: Callable[[str], Spec], kind: str
+    spec_of: Callable[[str], Spec], parsed: Parsed, kind: str
 ) -> None:
     spec = spec_of(kind)
     validator = Draft202012Validator(instance_schema(spec), format_checker=FORMATS)
     parser = RequestParser(spec, 1)
     differing = []
     for instance in TABLES[kind]:
-        understood = not parser.parse(json.dumps({"instances": [instance]}).encode()).failures
+        understood = not parsed(parser, json.dumps({"instances": [instance]}).encode()).failures
         if validator.is_valid(instance) != understood:
             differing.append((instance, understood))
     assert differing == []
@@ -127,7 +129,7 @@ BODIES: list[Any] = [
 ]
 
 
-def test_the_schema_of_the_whole_body_agrees_with_the_parser(spec_of: Callable[[str], Spec]) -> None:
+def test_the_schema_of_the_whole_body_agrees_with_the_parser(spec_of: Callable[[str], Spec], parsed: Parsed) -> None:
     spec = spec_of("string")
     schema = request_body(spec, 3)["content"]["application/json"]["schema"]
     validator = Draft202012Validator(schema, format_checker=FORMATS)
@@ -135,7 +137,7 @@ def test_the_schema_of_the_whole_body_agrees_with_the_parser(spec_of: Callable[[
 
     def understood(body: Any) -> bool:
         try:
-            return not parser.parse(orjson.dumps(body)).failures
+            return not parsed(parser, orjson.dumps(body)).failures
         except RequestInvalid:
             return False
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from features.planning import Instance
 from features.spec import Spec
 from service.errors import InstanceInvalid
-from service.parsing import RequestParser
+from service.parsing import ParsedRequest, RequestParser
 
 _KEYS: st.SearchStrategy[Any] = st.sampled_from(
     ["C1", "007", "", "a\x00b", "é", "7", "x" * 4076, "x" * 4077, None, True, 7, 7.0, 7.5, 2**70]
@@ -81,8 +81,9 @@ def test_many_are_understood_like_one(spec_of: Callable[[str], Spec], kind: str,
         parser.read(request, start, stop)
         start = stop
     found: list[Instance | str] = [""] * len(sent)
-    for index, instance in zip(request.indexes, request.instances, strict=True):
-        found[index] = instance
+    for at, index in enumerate(request.indexes):
+        found[index] = request.instances[at]
+    assert len(request.instances) == len(request.indexes)
     for index, failure in request.failures.items():
         found[index] = str(failure)
     assert found == [_alone(parser, value, extra=extra) for value in orjson.loads(body)["instances"]]
@@ -90,6 +91,8 @@ def test_many_are_understood_like_one(spec_of: Callable[[str], Spec], kind: str,
     assert repr(found) == repr([_alone(parser, value, extra=extra) for value in orjson.loads(body)["instances"]])
 
 
-def test_what_json_made_of_an_instance_is_let_go_of(spec_of: Callable[[str], Spec]) -> None:
-    request = RequestParser(spec_of("string"), 100).parse(b'{"instances": ["C1", "C2", "C3", "C4", "C5", null]}')
+def test_what_json_made_of_an_instance_is_let_go_of(
+    spec_of: Callable[[str], Spec], parsed: Callable[[RequestParser, bytes], ParsedRequest]
+) -> None:
+    request = parsed(RequestParser(spec_of("string"), 100), b'{"instances": ["C1", "C2", "C3", "C4", "C5", null]}')
     assert request.sent == [None] * 6

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pytest
 
+from features.assembly import Piece
 from features.freshness import Bounds
-from features.planning import Instance
+from features.judging import Judge
+from features.planning import Instance, Instances
 from features.values import Retrieved
 from model.signature import PredictionType, Signature, Task
 from service.bundle import Bundle, load_bundle
@@ -21,6 +22,7 @@ from service.schemas import Parameters
 from service.wiring import assembler_of
 
 WALL = 1_700_000_000.0
+NOW = 50.0
 
 
 class Fixed:
@@ -37,18 +39,20 @@ def bundle(shop: Callable[..., Path]) -> Bundle:
 
 
 def row(bundle: Bundle, view: int, **values: Any) -> Retrieved:
-    return Retrieved(bundle.spec.views[view].layout.pack(values, WALL - 10.1234), cached_s=0.12345)
+    return Retrieved(bundle.spec.views[view].layout.pack(values, WALL - 10.1234), read_at=NOW - 0.12345)
 
 
 def prediction(bundle: Bundle, scores: Sequence[Sequence[float]], failures: dict[int, Any]) -> Prediction:
     """As many instances of C1 at M1 as there are scores, around the failures."""
     indexes = [at for at in range(len(scores) + len(failures)) if at not in failures]
-    instances = [Instance(("C1", "M1"), (12.5,))] * len(scores)
+    instances = Instances.of([Instance(("C1", "M1"), (12.5,))] * len(scores))
     found = (row(bundle, 0, balance=80.0, city="a"), row(bundle, 1, visits=7), row(bundle, 2, rate=None))
     retrieved = [[one] * len(scores) for one in found]
-    assembly = assembler_of(bundle).assemble(instances, retrieved, Bounds(), WALL)
+    assembler = assembler_of(bundle)
+    assembly = Judge(bundle.spec).judge(instances, retrieved, Bounds(), WALL, NOW)
+    assembler.vectors([Piece(assembly, 0, len(scores))])
     request = ParsedRequest(len(scores) + len(failures), Parameters(), instances, indexes, failures)
-    return Prediction(request, assembly, np.array(scores), list(range(len(scores))), failures)
+    return Prediction(request, assembly, scores, failures)
 
 
 def detailed(bundle: Bundle, made: Prediction) -> Answer:
@@ -122,5 +126,5 @@ def test_one_key_is_the_entity_id_itself(spec_of: Callable[..., Any]) -> None:
 
 
 def test_headers_speak_only_when_there_is_something_to_say() -> None:
-    assert Answer(b"", 0, 0).headers() == {}
-    assert Answer(b"", 2, 3).headers() == {"x-keyscore-degraded": "2", "x-keyscore-defaulted": "3"}
+    assert Answer(b"", 0, 0).headers() == []
+    assert Answer(b"", 2, 3).headers() == [("x-keyscore-degraded", "2"), ("x-keyscore-defaulted", "3")]

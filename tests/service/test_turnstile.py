@@ -1,4 +1,4 @@
-"""Requests begin at most sixteen in a turn of the loop, in the order of their arrival."""
+"""Requests begin at most so many in a turn of the loop, here sixteen, in the order of their arrival."""
 
 import asyncio
 
@@ -17,14 +17,14 @@ async def turns(count: int) -> None:
 
 async def test_an_idle_loop_makes_nobody_wait() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
     turnstile.enter(lambda: begun.append(1))
     assert begun == [1]
 
 
 async def test_a_burst_begins_sixteen_at_a_turn_and_in_order() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
     for number in range(40):
         turnstile.enter(lambda number=number: begun.append(number))
     assert begun == list(range(16))
@@ -39,7 +39,7 @@ async def test_a_burst_begins_sixteen_at_a_turn_and_in_order() -> None:
 
 async def test_who_comes_while_others_wait_begins_after_them() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
     for number in range(20):
         turnstile.enter(lambda number=number: begun.append(number))
     await turns(1)  # four of twenty were left, so there is room in this turn
@@ -48,7 +48,7 @@ async def test_who_comes_while_others_wait_begins_after_them() -> None:
 
 
 async def test_after_a_burst_the_loop_is_left_alone() -> None:
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
     turnstile.enter(lambda: None)
     await turns(3)
     assert not turnstile._scheduled
@@ -58,7 +58,7 @@ async def test_who_returns_goes_before_who_has_not_begun_and_tells_how_long_it_w
     clock = ManualClock()
     waits: list[float] = []
     order: list[str] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append)
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append, at_a_turn=16)
     for number in range(20):
         turnstile.enter(lambda number=number: order.append(f"begins {number}"))
 
@@ -78,7 +78,7 @@ async def test_a_crowd_that_returns_at_once_goes_on_sixteen_at_a_turn() -> None:
     clock = ManualClock()
     waits: list[float] = []
     seen: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append)
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append, at_a_turn=16)
 
     async def return_() -> None:
         await turnstile.go_on()
@@ -91,7 +91,7 @@ async def test_a_crowd_that_returns_at_once_goes_on_sixteen_at_a_turn() -> None:
 
 
 async def test_who_is_cancelled_while_it_waits_takes_nobodys_turn() -> None:
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock())
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
     tasks = [asyncio.get_running_loop().create_task(turnstile.go_on()) for _ in range(40)]
     await turns(1)
     for task in tasks[16:24]:

@@ -1,0 +1,262 @@
+"""Which value is used, and what stands for one that cannot be: rows, policies and ages to decisions. Pure.
+
+Most rows are plain: every value present, and no bound on its age. Of these nothing needs to be decided. Rows whose
+only fault is their nulls are decided upon together, those with the same nulls alike; and where nulls shall be missing,
+there is nothing to do but count them, since a row holds them as just that. Any other row (none at all, unread,
+degraded, or perhaps too old) is looked at feature by feature.
+
+Instances have nothing to do with each other, so they may be judged range by range.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import EntityNotFound, FeatureAbsent, FeatureError, FeaturesError, FeatureUnread
+from features.freshness import Bounds, oldest_event, too_old
+from features.planning import Instances
+from features.spec import Action, FeatureView, Spec, StoredFeature
+from features.values import Retrieved, Source, Status, Value
+
+_MASKS: Final = 4_096
+"""Sets of nulls that are remembered per view; real data have a few dozen."""
+
+_plain: Final = attrgetter("plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Substitute:
+    """What is used in place of a value that cannot be used as it is."""
+
+    value: Value
+    status: Status
+    source: Source
+
+
+Substitutes = Mapping[int, Substitute]
+"""By position of the feature."""
+
+_NO_NUMBERS: Final = np.empty((0, 0))
+NO_SUBSTITUTES: Final[Substitutes] = {}
+
+
+@dataclass(slots=True)
+class Assembly:
+    """What one request is scored with, and what had to be done to get it.
+
+    Attributes:
+        instances: The request's instances.
+        retrieved: For each view of the spec, what was retrieved for each instance.
+        wall: Unix seconds at which ages were taken.
+        now: The same moment on the monotonic clock.
+        failures: Why an instance cannot be scored, by its index; its vector means nothing.
+        substitutes: By instance, what stands for stored values that cannot be used. Nulls that are just missing are
+            left out: their rows say it themselves.
+        degraded: By instance, how many values were substituted because of an error or served too stale.
+        defaulted: By instance, how many declared defaults stand for absent values.
+        absent: How many values of all instances, failed ones too, are not present, by view and status.
+        numeric: float64, `(n_rows, n_numeric)`, the vectors' numbers; `Assembler.vectors` puts them in.
+        columns: Which column of `numeric` a feature's number is in, by position of the feature.
+    """
+
+    instances: Instances
+    retrieved: Sequence[Sequence[Retrieved]]
+    wall: float
+    now: float
+    failures: dict[int, FeatureError] = field(default_factory=dict)
+    substitutes: dict[int, Substitutes] = field(default_factory=dict)
+    degraded: dict[int, int] = field(default_factory=dict)
+    defaulted: dict[int, int] = field(default_factory=dict)
+    absent: dict[tuple[str, str], int] = field(default_factory=dict)
+    numeric: NDArray[np.float64] = field(default_factory=lambda: _NO_NUMBERS)
+    columns: Mapping[int, int] = field(default_factory=dict)
+
+
+class _Decision(NamedTuple):
+    """What becomes of one row that is not plain.
+
+    Attributes:
+        failure: Why its instance cannot be scored, if it cannot.
+        substitutes: See `Assembly`.
+        degraded: How many of its values count as degraded.
+        defaulted: How many declared defaults are used.
+        absent: How many of its values are not present, by status.
+    """
+
+    failure: FeatureError | None
+    substitutes: Substitutes
+    degraded: int
+    defaulted: int
+    absent: Mapping[Status, int]
+
+
+class _ViewJudge:
+    """Decides on the rows of one view."""
+
+    __slots__ = ("_by_nulls", "_features", "view")
+
+    def __init__(self, view: FeatureView, features: Sequence[tuple[int, StoredFeature]]) -> None:
+        self.view = view
+        self._features = features
+        self._by_nulls: dict[int, _Decision] = {}
+
+    def by_nulls(self, nulls: int, one: Retrieved) -> _Decision:
+        """What becomes of every row with these nulls and no other fault, of which `one` is an example."""
+        known = self._by_nulls.get(nulls)
+        if known is None:
+            if len(self._by_nulls) >= _MASKS:
+                self._by_nulls.clear()
+            known = self.decide(one, None)
+            if known.failure is None:  # an exception is one occurrence, not to be shared
+                self._by_nulls[nulls] = known
+        return known
+
+    def decide(self, one: Retrieved, oldest: float | None) -> _Decision:
+        """What becomes of one row, feature by feature."""
+        failure: FeatureError | None = None
+        substitutes: dict[int, Substitute] = {}
+        absent: dict[Status, int] = {}
+        degraded = defaulted = 0
+        for at, feature in self._features:
+            status = _status(one, self.view, feature.column, oldest)
+            if status is Status.PRESENT:
+                degraded += one.degraded
+                continue
+            absent[status] = absent.get(status, 0) + 1
+            action = feature.absent.action(status)
+            if action is Action.FAIL:
+                failure = failure or _failure(feature.name, self.view.name, status, one.error)
+                continue
+            if status is Status.ERROR or one.degraded:
+                degraded += 1
+            elif action is Action.DEFAULT:
+                defaulted += 1
+            if status is not Status.NULL or action is not Action.MISSING:
+                substitutes[at] = _substitute(feature, status, action)
+        return _Decision(failure, substitutes, degraded, defaulted, absent)
+
+
+class Judge:
+    """Decides on the values of one spec's instances."""
+
+    __slots__ = ("_ages_bounded", "_views")
+
+    def __init__(self, spec: Spec) -> None:
+        stored = [(at, one) for at, one in enumerate(spec.features) if isinstance(one, StoredFeature)]
+        self._views = tuple(
+            _ViewJudge(view, [(at, feature) for at, feature in stored if feature.view == position])
+            for position, view in enumerate(spec.views)
+        )
+        self._ages_bounded = any(view.max_age_s is not None for view in spec.views)
+
+    def judge(
+        self,
+        instances: Instances,
+        retrieved: Sequence[Sequence[Retrieved]],
+        bounds: Bounds,
+        wall: float,
+        now: float = 0.0,
+    ) -> Assembly:
+        """What all instances are to be scored with.
+
+        Args:
+            instances: The request's instances.
+            retrieved: For each view of the spec, what was retrieved for each instance.
+            bounds: What the request demands.
+            wall: Unix seconds now, for ages by event time.
+            now: The same moment on the monotonic clock, for the times since reads.
+
+        Returns:
+            The decisions; failures by instance are in it, not raised.
+        """
+        result = Assembly(instances, retrieved, wall, now)
+        self.judge_range(result, bounds, 0, len(instances))
+        return result
+
+    def judge_range(self, result: Assembly, bounds: Bounds, start: int, stop: int) -> None:
+        """Decides on the instances from `start` to before `stop`."""
+        bounded = self._ages_bounded or bounds.max_age_s is not None
+        for judge, retrieved in zip(self._views, result.retrieved, strict=True):
+            found = retrieved if len(retrieved) == stop - start else retrieved[start:stop]
+            if not bounded:
+                if not all(map(_plain, found)):
+                    _judge_unbounded(judge, found, start, result)
+                continue
+            oldest = oldest_event(result.wall, judge.view.max_age_s, bounds.max_age_s)
+            for index, one in enumerate(found, start):
+                if not one.plain or (one.row is not None and too_old(one.row.event_time, oldest)):
+                    _apply(judge.decide(one, oldest), judge.view.name, index, result)
+        if result.failures:  # not scored, so nothing was used in place of anything
+            for index in range(start, stop):
+                if index in result.failures:
+                    result.degraded.pop(index, None)
+                    result.defaulted.pop(index, None)
+
+
+def _judge_unbounded(judge: _ViewJudge, found: Sequence[Retrieved], start: int, result: Assembly) -> None:
+    """Decides on the rows that are not plain, by their nulls where nothing else is odd about them."""
+    by_nulls: dict[int, list[int]] = {}
+    for index, one in [(index, one) for index, one in enumerate(found, start) if not one.plain]:
+        if one.row is None or one.degraded:
+            _apply(judge.decide(one, None), judge.view.name, index, result)
+        else:
+            by_nulls.setdefault(one.row.nulls, []).append(index)
+    for nulls, indexes in by_nulls.items():
+        decision = judge.by_nulls(nulls, found[indexes[0] - start])
+        _count(decision, judge.view.name, result, len(indexes))
+        if decision.failure is not None or decision.substitutes:
+            for index in indexes:
+                _enter(decision, index, result)
+
+
+def _apply(decision: _Decision, view: str, index: int, result: Assembly) -> None:
+    _count(decision, view, result, 1)
+    _enter(decision, index, result)
+
+
+def _count(decision: _Decision, view: str, result: Assembly, times: int) -> None:
+    for status, count in decision.absent.items():
+        result.absent[view, status] = result.absent.get((view, status), 0) + count * times
+
+
+def _enter(decision: _Decision, index: int, result: Assembly) -> None:
+    """Enters a decision, which others may share, for one instance."""
+    if decision.failure is not None:
+        result.failures.setdefault(index, decision.failure)
+    if decision.degraded:
+        result.degraded[index] = result.degraded.get(index, 0) + decision.degraded
+    if decision.defaulted:
+        result.defaulted[index] = result.defaulted.get(index, 0) + decision.defaulted
+    if decision.substitutes:
+        known = result.substitutes.get(index)
+        result.substitutes[index] = {**known, **decision.substitutes} if known else decision.substitutes
+
+
+def _substitute(feature: StoredFeature, status: Status, action: Action) -> Substitute:
+    if action is Action.DEFAULT:
+        return Substitute(feature.default, status, Source.DEFAULT)
+    return Substitute(None, status, Source.MISSING)
+
+
+def _status(one: Retrieved, view: FeatureView, column: int, oldest: float | None) -> Status:
+    if one.error is not None:
+        return Status.ERROR
+    row = one.row
+    if row is None:
+        return Status.NOT_FOUND
+    if row.nulls >> column & 1:
+        return Status.NULL
+    return Status.OUTSIDE_MAX_AGE if too_old(view.layout.event_time(row, column), oldest) else Status.PRESENT
+
+
+def _failure(feature: str, view: str, status: Status, error: FeaturesError | None) -> FeatureError:
+    if error is not None:
+        return FeatureUnread(f"{feature!r} of {view!r} could not be read", feature=feature, view=view, cause=error)
+    if status is Status.NOT_FOUND:
+        return EntityNotFound(f"{view!r} holds no row for this entity", feature=feature, view=view)
+    reason = "is null" if status is Status.NULL else "is older than it may be"
+    return FeatureAbsent(f"{feature!r} of {view!r} {reason}", feature=feature, view=view)

@@ -1,0 +1,99 @@
+"""Rows that wait at the same moment are scored in one call: no timer, and no added wait for a lone request.
+
+One row takes CatBoost 55 us, sixteen take 65: what a call costs is mostly the call. So whoever wants rows scored leaves
+them here, and at the end of this turn of the event loop all that were left are scored together. An idle loop has its
+next turn at once; a busy one gathers more.
+
+    turn n      request A ─ submit ─┐   request B ─ submit ─┐   request C (cancelled) ─ submit ─┐
+    turn n+1                        └──────────┬────────────┘                                   x
+                                        together([A, B])
+    turn n+2    request A goes on       request B goes on
+
+Knows nothing of models: what is done together is a function from items to as many results.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
+
+ROWS_AT_ONCE: Final = 1_024
+"""Rows scored in one call, 0.5 ms for 500 trees of depth 6: for so long the event loop does nothing else. It is done
+there and not in a thread, because a thread holds the interpreter while it takes rows in, and keeps the loop waiting for
+up to 5 ms at a time (`sys.getswitchinterval`)."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class _Waiting(NamedTuple, Generic[_Item, _Result]):
+    item: _Item
+    rows: int
+    result: asyncio.Future[_Result]
+
+
+class Batcher(Generic[_Item, _Result]):
+    """Gathers items and has them worked on together, in the order in which they came."""
+
+    __slots__ = ("_most", "_scheduled", "_together", "_waiting")
+
+    def __init__(self, together: Callable[[Sequence[_Item]], Sequence[_Result]], most: int = ROWS_AT_ONCE) -> None:
+        """Begins with nobody waiting.
+
+        Args:
+            together: Gives one result for each item, in order. What it raises for several items it is asked again for
+                each of them alone, so that one request's failure stays its own.
+            most: Rows that are worked on in one call; an item of more rows than that is worked on alone.
+        """
+        self._together = together
+        self._most = most
+        self._waiting: deque[_Waiting[_Item, _Result]] = deque()
+        self._scheduled = False
+
+    def __repr__(self) -> str:
+        return f"<Batcher {len(self._waiting)} waiting>"
+
+    async def submit(self, item: _Item, rows: int = 1) -> _Result:
+        """The result for `item`; whoever is cancelled while waiting takes nobody along.
+
+        Args:
+            item: What is to be worked on.
+            rows: How many rows it has.
+
+        Raises:
+            Exception: What `together` raises for this item alone.
+        """
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[_Result] = loop.create_future()
+        self._waiting.append(_Waiting(item, rows, result))
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._work, loop)
+        return await result
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch: list[_Waiting[_Item, _Result]] = []
+        rows = 0
+        while self._waiting and (not batch or rows + self._waiting[0].rows <= self._most):
+            one = self._waiting.popleft()
+            if not one.result.done():  # its request was not cancelled meanwhile
+                batch.append(one)
+                rows += one.rows
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            loop.call_soon(self._work, loop)
+        if batch:
+            self._settle(batch)
+
+    def _settle(self, batch: Sequence[_Waiting[_Item, _Result]]) -> None:
+        try:
+            results = self._together([one.item for one in batch])
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the business of whoever asked
+            if len(batch) == 1:
+                batch[0].result.set_exception(error)
+            else:
+                for one in batch:
+                    self._settle((one,))
+            return
+        for one, result in zip(batch, results, strict=True):
+            one.result.set_result(result)

@@ -1,0 +1,58 @@
+"""What is scored together: rows of requests that wait at the same moment, in one matrix and one CatBoost call."""
+
+from collections.abc import Sequence
+
+from features.assembly import Assembler, Piece, as_float32
+from features.events import Observer
+from model.scorer import CatBoostScorer
+from service.events import RowsScored
+from service.prediction import Scores
+
+
+class Scoring:
+    """Scores pieces of requests, as `model.batching.Batcher` asks for it."""
+
+    __slots__ = ("_assembler", "_has_classes", "_observer", "_scorer")
+
+    def __init__(self, assembler: Assembler, scorer: CatBoostScorer, observer: Observer) -> None:
+        """Puts a matrix maker and a model together.
+
+        Args:
+            assembler: Makes the matrix.
+            scorer: The model.
+            observer: Who learns of scoring calls.
+        """
+        self._assembler = assembler
+        self._scorer = scorer
+        self._observer = observer
+        self._has_classes = scorer.signature.classes is not None
+
+    def __call__(self, pieces: Sequence[Piece]) -> Sequence[Sequence[Scores]]:
+        """The scores of every instance of each piece, None for those that have failed.
+
+        Raises:
+            ScoringFailed: CatBoost refuses the matrix.
+        """
+        vectors = self._assembler.vectors(pieces)
+        numeric, categorical = as_float32(vectors.numeric), vectors.categorical
+        sound = _sound(pieces)
+        if sound is not None:
+            numeric, categorical = numeric[sound], categorical[sound]
+        scored = self._scorer.score(numeric, categorical)
+        self._observer.observe(RowsScored(len(scored), scored[:, -1] if self._has_classes else None))
+        rows: list[Scores] = scored.tolist()
+        if sound is not None:
+            scores = iter(rows)
+            rows = [next(scores) if one else None for one in sound]
+        answers, row = [], 0
+        for _, start, stop in pieces:
+            answers.append(rows[row : row + stop - start])
+            row += stop - start
+        return answers
+
+
+def _sound(pieces: Sequence[Piece]) -> list[bool] | None:
+    """Which rows may be scored; None for all of them, as nearly always."""
+    if not any(assembly.failures for assembly, _, _ in pieces):
+        return None
+    return [index not in assembly.failures for assembly, start, stop in pieces for index in range(start, stop)]
