@@ -77,10 +77,11 @@ class Permit:
         arrived: When the request's headers had arrived, on the monotonic clock.
         deadline: When its answer is worth nothing any more.
         latest: The latest deadline that the body may still name, on the monotonic clock.
+        elsewhere_s: Seconds for which it has waited for somebody else; they do not tell how busy we are.
         watch: Who follows it stage by stage; most requests are not followed.
     """
 
-    __slots__ = ("_admission", "_partition", "arrived", "deadline", "latest", "watch")
+    __slots__ = ("_admission", "_partition", "arrived", "deadline", "elsewhere_s", "latest", "watch")
 
     def __init__(
         self, admission: "Admission", partition: Partition, arrived: float, deadline: Deadline, latest: float
@@ -90,6 +91,7 @@ class Permit:
         self.arrived = arrived
         self.deadline = deadline
         self.latest = latest
+        self.elsewhere_s = 0.0
         self.watch: Watch | None = None
 
     def __enter__(self) -> Self:
@@ -211,7 +213,7 @@ class Admission:
         """Learns from a request whose turn has come how long it waited; returns the moment."""
         now = self._clock.monotonic()
         if partition is self.interactive:
-            partition.limiter.measured((now - permit.arrived) / WAIT_WANTED_S, now)
+            partition.limiter.measured((now - permit.arrived - permit.elsewhere_s) / WAIT_WANTED_S, now)
         return now
 
     def waited(self, wait_s: float) -> None:
@@ -223,7 +225,7 @@ class Admission:
         partition.in_flight -= 1
         if partition is self.large:
             now = self._clock.monotonic()
-            share = (now - permit.arrived) / (permit.deadline.at - permit.arrived)
+            share = (now - permit.arrived - permit.elsewhere_s) / (permit.deadline.at - permit.arrived)
             partition.limiter.measured(share / BUDGET_SHARE_WANTED, now)
 
 

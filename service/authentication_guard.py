@@ -10,6 +10,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from features.clock import Clock
+from service.admission import PERMIT
 from service.authentication import Authenticator
 from service.errors import RequestError
 from service.problems import problem_for
@@ -20,23 +22,25 @@ _READ_ONLY: Final = ("GET", "HEAD")
 class BearerGuard:
     """ASGI middleware; stands inside `Outermost`, around everything else."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, free: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock, free: Collection[str]) -> None:
         """Guards `app`.
 
         Args:
             app: The app.
             authenticator: Knows whom to let in.
+            clock: The time.
             free: Paths that everybody may read.
         """
         self._app = app
         self._authenticator = authenticator
+        self._clock = clock
         self._free = frozenset(free)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] == "http" and not (scope["path"] in self._free and scope["method"] in _READ_ONLY):
             try:
-                await self._authenticator.check(scope["headers"])
+                await self._check(scope)
             except RequestError as error:
                 problem = problem_for(error)
                 scope["state"]["problem"] = problem.type.slug  # for the request's log line
@@ -44,3 +48,13 @@ class BearerGuard:
                 await Response(body, problem.type.status, problem.headers())(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _check(self, scope: Scope) -> None:
+        """Returns when the request may come in; its wait for the issuer's keys, if any, is not our being busy."""
+        began = self._clock.monotonic()
+        try:
+            await self._authenticator.check(scope["headers"])
+        finally:
+            permit = scope["state"].get(PERMIT)
+            if permit is not None:
+                permit.elsewhere_s += self._clock.monotonic() - began
