@@ -75,7 +75,9 @@ def create_app(service: Service) -> FastAPI:
         app.add_api_route(alias, readyz, include_in_schema=False)
     if service.authenticator is not None:
         free = _HEALTH if alias is None or alias in app.state.paths else (*_HEALTH, alias)
-        app.add_middleware(BearerGuard, authenticator=service.authenticator, clock=service.clock, free=free)
+        app.add_middleware(
+            BearerGuard, authenticator=service.authenticator, clock=service.clock, free=free, routes=app.routes
+        )
     _add_outermost(app, service)
     return app
 

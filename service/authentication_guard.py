@@ -4,10 +4,11 @@ It is there only where authentication is on, so a service without it pays nothin
 health routes: a path that is added later is guarded unless somebody says otherwise.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.clock import Clock
@@ -22,7 +23,14 @@ _READ_ONLY: Final = ("GET", "HEAD")
 class BearerGuard:
     """ASGI middleware; stands inside `Outermost`, around everything else."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock, free: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        clock: Clock,
+        free: Collection[str],
+        routes: Iterable[BaseRoute] = (),
+    ) -> None:
         """Guards `app`.
 
         Args:
@@ -30,11 +38,13 @@ class BearerGuard:
             authenticator: Knows whom to let in.
             clock: The time.
             free: Paths that everybody may read.
+            routes: The app's; a refusal is counted under the one that it would have reached.
         """
         self._app = app
         self._authenticator = authenticator
         self._clock = clock
         self._free = frozenset(free)
+        self._routes = {route.path: route for route in routes if isinstance(route, Route)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -44,6 +54,7 @@ class BearerGuard:
             except RequestError as error:
                 problem = problem_for(error)
                 scope["state"]["problem"] = problem.type.slug  # for the request's log line
+                scope["route"] = self._routes.get(scope["path"])  # nobody has looked for it yet
                 body = problem.body(scope["state"]["request_id"])
                 await Response(body, problem.type.status, problem.headers())(scope, receive, send)
                 return
