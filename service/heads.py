@@ -8,10 +8,8 @@ from itertools import chain
 from typing import Final
 
 from service.admission import LARGE_BYTES
+from service.header_fields import Headers
 from service.problems import HEADERS_TOO_LARGE, MALFORMED_HTTP, URL_TOO_LONG, Problem
-
-Headers = list[tuple[bytes, bytes]]
-"""Names in lower case."""
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers; half of what Google's load balancers pass on, 100 times what curl sends."""
