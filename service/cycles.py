@@ -3,10 +3,14 @@
 import asyncio
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.problems import NOT_READY, Problem
+from service.request_ids import HEADER, request_id_of
 
 
 class Outlet:
@@ -34,7 +38,33 @@ class Flow(FlowControl):
             super().resume_reading()
 
 
-class ExpectingCycle(RequestResponseCycle):
+class Cycle(RequestResponseCycle):
+    """A request that is answered even when it is cancelled, as uvicorn does at the end of the time for finishing."""
+
+    async def run_asgi(self, app: Any) -> None:
+        """See uvicorn, which would answer 500 in bare text."""
+        await super().run_asgi(partial(self._run, app))
+
+    async def _run(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if self.response_started:  # only closing the connection tells the client that it is not whole
+                raise
+            await self._say_stopping()
+
+    async def _say_stopping(self) -> None:
+        problem = Problem(NOT_READY, "the service is stopping and has no more time for this request")
+        request_id = self.scope["state"].get("request_id") or request_id_of(self.scope["headers"])
+        body = problem.body(request_id)
+        headers = {**problem.headers(), "content-length": str(len(body)), "connection": "close"}
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        fields.append((HEADER, request_id.encode()))
+        await self.send({"type": "http.response.start", "status": NOT_READY.status, "headers": fields})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class ExpectingCycle(Cycle):
     """A request whose body comes when it is asked for; without that, what comes next is anybody's guess."""
 
     async def send(self, message: Any) -> None:
@@ -70,7 +100,7 @@ def cycle_of(connection: HttpToolsProtocol, outlet: Any, *, keep_alive: bool) ->
     """The exchange that begins with `connection.scope`."""
     # HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1)
     expects = connection.expect_100_continue and connection.scope["http_version"] == "1.1"
-    return (ExpectingCycle if expects else RequestResponseCycle)(
+    return (ExpectingCycle if expects else Cycle)(
         scope=connection.scope,
         transport=outlet,
         flow=connection.flow,

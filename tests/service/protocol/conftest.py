@@ -199,6 +199,8 @@ class App:
             said = b"b" * 20_000_000
         headers = [(b"content-length", b"%d" % len(said))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if path == "/begun":
+            await asyncio.Event().wait()
         await send({"type": "http.response.body", "body": said})
 
 
