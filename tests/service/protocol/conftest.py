@@ -239,7 +239,7 @@ async def build(clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Site
     """`await build(max_in_flight=…)`: a site whose server has not started."""
     async with AsyncExitStack() as stack:
 
-        async def make(max_in_flight: int = 64) -> Site:
+        async def make(max_in_flight: int = 64, **of_the_door: Any) -> Site:
             events = Events()
             admission = Admission(
                 FixedLimit(max_in_flight),
@@ -257,6 +257,7 @@ async def build(clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Site
                 paths=["/predict"],
                 receive_timeout_s=RECEIVE_TIMEOUT_S,
                 keep_alive_s=KEEP_ALIVE_S,
+                **of_the_door,
             )
             app = App(admission)
 
