@@ -72,8 +72,9 @@ def _derived(spec: Spec, assembly: Assembly, index: int, at: int, used: dict[int
     number = float(assembly.numeric[index, assembly.columns[at]])
     value = None if np.isnan(number) else number
     statuses = [used[position].status for position in feature.inputs]
-    if value is None:
-        statuses.append(Status.NULL)  # a division by zero has present inputs and yet no value
+    # A division by zero has present inputs and yet no value; where the value is masked, to say so would tell it.
+    if value is None and at not in spec.sensitive:
+        statuses.append(Status.NULL)
     return UsedValue(value, max(statuses, key=_FROM_BEST_TO_WORST.index), Source.DERIVED)
 
 

@@ -9,6 +9,7 @@ from service.trace_context import TraceContext, trace_context
 from service.watching import RequestWatch
 
 _ERROR: Final = 500
+_NOT_READY: Final = 503
 _NONE: Final = 1_000
 """Above every status."""
 
@@ -48,7 +49,8 @@ class AccessLog:
             duration_s: From its arrival to the end of the answer.
         """
         problem = scope["state"].get("problem")
-        if self._errors_only and (problem == _SHED or getattr(scope.get("route"), "name", None) in _QUIET):
+        quiet = getattr(scope.get("route"), "name", None) in _QUIET
+        if self._errors_only and (problem == _SHED or quiet):
             return
         request = {
             "requestMethod": _method(scope),
@@ -58,7 +60,7 @@ class AccessLog:
         }
         fields = {} if problem is None else {"problem": problem}
         log.log(
-            logging.ERROR if status >= _ERROR else logging.INFO,
+            logging.ERROR if status >= _ERROR and not (quiet and status == _NOT_READY) else logging.INFO,
             "%s %s %d in %.1f ms",
             request["requestMethod"],
             route,

@@ -31,8 +31,8 @@ ask again as soon as they are answered stay below it, so a usual load test is no
 BUDGET_SHARE_WANTED: Final = 0.5
 """Mean share of their budget above which fewer large requests are let in: twice as many would miss their deadlines."""
 
-_LEAST_BUDGET_S: Final = 1e-6
-"""What a smaller budget is taken for: it comes to the same, and can be divided by."""
+_LEAST_BUDGET_S: Final = 0.001
+"""The least that a request may ask for, here and by `timeout_ms`: less is nothing, and more likely seconds meant."""
 
 PERMIT: Final = "permit"
 """Where a request's permit is in the `state` of its ASGI scope."""
@@ -77,10 +77,11 @@ class Permit:
         arrived: When the request's headers had arrived, on the monotonic clock.
         deadline: When its answer is worth nothing any more.
         latest: The latest deadline that the body may still name, on the monotonic clock.
+        elsewhere_s: Seconds for which it has waited for somebody else; they do not tell how busy we are.
         watch: Who follows it stage by stage; most requests are not followed.
     """
 
-    __slots__ = ("_admission", "_partition", "arrived", "deadline", "latest", "watch")
+    __slots__ = ("_admission", "_partition", "arrived", "deadline", "elsewhere_s", "latest", "watch")
 
     def __init__(
         self, admission: "Admission", partition: Partition, arrived: float, deadline: Deadline, latest: float
@@ -90,6 +91,7 @@ class Permit:
         self.arrived = arrived
         self.deadline = deadline
         self.latest = latest
+        self.elsewhere_s = 0.0
         self.watch: Watch | None = None
 
     def __enter__(self) -> Self:
@@ -181,7 +183,7 @@ class Admission:
 
         Raises:
             Shed: All permits are out, or the wait for a turn is longer than the request's budget.
-            TimeoutInvalid: Its X-Request-Timeout-Ms is not a positive number.
+            TimeoutInvalid: Its X-Request-Timeout-Ms is not a number, or less than 1.
         """
         partition, asked_ms = self.large, None
         for name, value in headers:
@@ -211,7 +213,7 @@ class Admission:
         """Learns from a request whose turn has come how long it waited; returns the moment."""
         now = self._clock.monotonic()
         if partition is self.interactive:
-            partition.limiter.measured((now - permit.arrived) / WAIT_WANTED_S, now)
+            partition.limiter.measured((now - permit.arrived - permit.elsewhere_s) / WAIT_WANTED_S, now)
         return now
 
     def waited(self, wait_s: float) -> None:
@@ -223,7 +225,7 @@ class Admission:
         partition.in_flight -= 1
         if partition is self.large:
             now = self._clock.monotonic()
-            share = (now - permit.arrived) / (permit.deadline.at - permit.arrived)
+            share = (now - permit.arrived - permit.elsewhere_s) / (permit.deadline.at - permit.arrived)
             partition.limiter.measured(share / BUDGET_SHARE_WANTED, now)
 
 
@@ -246,6 +248,6 @@ def admitted(scope: MutableMapping[str, Any], admission: Admission) -> Permit:
 def _seconds(asked_ms: bytes) -> float:
     # float() alone takes more than numbers of milliseconds: nan, inf, 1_000
     asked_s = float(asked_ms) / 1000 if asked_ms.replace(b".", b"", 1).isdigit() else 0.0
-    if not asked_s:
-        raise TimeoutInvalid("X-Request-Timeout-Ms must be a positive number of milliseconds")
-    return max(asked_s, _LEAST_BUDGET_S)
+    if asked_s < _LEAST_BUDGET_S:
+        raise TimeoutInvalid("X-Request-Timeout-Ms must be a number of milliseconds, at least 1")
+    return asked_s

@@ -96,7 +96,7 @@ def create_app(service: Service) -> FastAPI:
     layers: ASGIApp = Shortcut(app.usual, app.routes)
     if service.authenticator is not None:
         free = _HEALTH if alias is None or alias in app.state.paths else (*_HEALTH, alias)
-        layers = BearerGuard(layers, service.authenticator, free)
+        layers = BearerGuard(layers, service.authenticator, service.clock, free, app.routes)
     app.state.layers = _outermost(layers, service)
     return app
 

@@ -28,6 +28,7 @@ from service.authentication_token import (
     parse_token,
 )
 from service.errors import KeysUnavailable, Unauthenticated
+from service.header_fields import Headers
 
 KeyId = tuple[str, str]
 """A key's id and the one algorithm that it is for."""
@@ -81,11 +82,11 @@ class Authenticator:
     def __repr__(self) -> str:
         return f"<Authenticator {len(self._good)} good, {len(self._refused)} refused, {len(self._keys.current)} keys>"
 
-    async def check(self, headers: list[tuple[bytes, bytes]]) -> None:
+    async def check(self, headers: Headers) -> None:
         """Returns when the request may come in.
 
         Args:
-            headers: The request's, as ASGI has them.
+            headers: The request's.
 
         Raises:
             Unauthenticated: It may not.

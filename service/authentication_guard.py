@@ -4,12 +4,15 @@ It is there only where authentication is on, so a service without it pays nothin
 health routes: a path that is added later is guarded unless somebody says otherwise.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from features.clock import Clock
+from service.admission import PERMIT
 from service.authentication import Authenticator
 from service.errors import RequestError
 from service.problems import problem_for
@@ -20,27 +23,49 @@ _READ_ONLY: Final = ("GET", "HEAD")
 class BearerGuard:
     """ASGI middleware; stands inside `Outermost`, around everything else."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, free: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        clock: Clock,
+        free: Collection[str],
+        routes: Iterable[BaseRoute] = (),
+    ) -> None:
         """Guards `app`.
 
         Args:
             app: The app.
             authenticator: Knows whom to let in.
+            clock: The time.
             free: Paths that everybody may read.
+            routes: The app's; a refusal is counted under the one that it would have reached.
         """
         self._app = app
         self._authenticator = authenticator
+        self._clock = clock
         self._free = frozenset(free)
+        self._routes = {route.path: route for route in routes if isinstance(route, Route)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] == "http" and not (scope["path"] in self._free and scope["method"] in _READ_ONLY):
             try:
-                await self._authenticator.check(scope["headers"])
+                await self._check(scope)
             except RequestError as error:
                 problem = problem_for(error)
                 scope["state"]["problem"] = problem.type.slug  # for the request's log line
+                scope["route"] = self._routes.get(scope["path"])  # nobody has looked for it yet
                 body = problem.body(scope["state"]["request_id"])
                 await Response(body, problem.type.status, problem.headers())(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _check(self, scope: Scope) -> None:
+        """Returns when the request may come in; its wait for the issuer's keys, if any, is not our being busy."""
+        began = self._clock.monotonic()
+        try:
+            await self._authenticator.check(scope["headers"])
+        finally:
+            permit = scope["state"].get(PERMIT)
+            if permit is not None:
+                permit.elsewhere_s += self._clock.monotonic() - began

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from service.header_fields import Headers
+
 MAX_TOKEN_BYTES: Final = 8 * 1024
 """Longest token that is looked at; Google's have about 1 kB."""
 
@@ -71,7 +73,7 @@ class Expected:
     emails: frozenset[str] | None = None
 
 
-def bearer_token(headers: list[tuple[bytes, bytes]]) -> bytes:
+def bearer_token(headers: Headers) -> bytes:
     """The token in a request's one `Authorization: Bearer …` header (RFC 6750; the scheme in any case).
 
     Raises:

@@ -3,10 +3,14 @@
 import asyncio
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.problems import NOT_READY, Problem
+from service.request_ids import HEADER, request_id_of
 
 _ONE_PIECE_BYTES: Final = 64 * 1024
 """Head and body up to this size are joined for one write: the second system call costs more than the copy."""
@@ -41,9 +45,11 @@ class Flow(FlowControl):
 
 
 class Cycle(RequestResponseCycle):
-    """An exchange that writes an answer which comes whole in one piece, as a prediction does; 5 us less than in two.
+    """An exchange with two habits of its own.
 
-    The start of an answer is held back until its body comes. Whatever is unusual goes uvicorn's own way.
+    An answer that comes whole, as a prediction does, is written in one piece, 5 us less than in two: its start is held
+    back until its body comes. Whatever is unusual goes uvicorn's own way. And a request that is cancelled, as uvicorn
+    does at the end of the time for finishing, is answered all the same.
     """
 
     _start: Any = None
@@ -82,6 +88,7 @@ class Cycle(RequestResponseCycle):
         declared = next(int(value) for name, value in headers if name == b"content-length")
         if len(body) != declared:
             raise RuntimeError(f"a body of {len(body)} bytes was declared as one of {declared}")
+        self.waiting_for_100_continue = False
         self.response_started = self.response_complete = True
         self.message_event.set()
         if len(body) <= _ONE_PIECE_BYTES:
@@ -93,8 +100,31 @@ class Cycle(RequestResponseCycle):
             self.transport.close()
         self.on_response()
 
+    async def run_asgi(self, app: Any) -> None:
+        """See uvicorn, which would answer 500 in bare text."""
+        await super().run_asgi(partial(self._run, app))
 
-class ExpectingCycle(RequestResponseCycle):
+    async def _run(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if self.response_started:  # only closing the connection tells the client that it is not whole
+                raise
+            await self._say_stopping()
+
+    async def _say_stopping(self) -> None:
+        self._start = None
+        problem = Problem(NOT_READY, "the service is stopping and has no more time for this request")
+        request_id = self.scope["state"].get("request_id") or request_id_of(self.scope["headers"])
+        body = problem.body(request_id)
+        headers = {**problem.headers(), "content-length": str(len(body)), "connection": "close"}
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        fields.append((HEADER, request_id.encode()))
+        await self.send({"type": "http.response.start", "status": NOT_READY.status, "headers": fields})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class ExpectingCycle(Cycle):
     """A request whose body comes when it is asked for; without that, what comes next is anybody's guess."""
 
     async def send(self, message: Any) -> None:

@@ -1,4 +1,8 @@
-"""What all connections of a server share: who is let in, how patient we are, and whether we are about to stop."""
+"""What all connections of a server share: who is let in, how patient we are, and whether we are about to stop.
+
+A prediction request is decided about when its body is there, so that a slow sender takes nobody's place. Until then the
+body is held here, all bodies together within a bound; what goes beyond is decided about with the body still to come.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,6 +13,9 @@ from features.clock import Clock
 from features.events import Observer
 from service.admission import LARGE_BYTES, Admission
 from service.turnstile import Turnstile
+
+_MOST_HELD_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of bodies that are held in all: ten of the largest, or 300 batches of 1,000 instances."""
 
 _LINGER_S: Final = 2.0
 """Seconds for which a connection that is being closed discards what still arrives."""
@@ -50,7 +57,8 @@ class Door:
         observer: Who learns of requests that are refused here.
         routes: Paths of prediction requests, as they are written in a request line, and their labels.
         turnstile: Begins admitted requests.
-        held_bytes: The largest body that is received before it is decided about.
+        whole_bytes: The largest body that is received before its request is decided about.
+        held_bytes: Bytes of such bodies now.
         connections: Those that are open.
         draining: Whether the server is about to stop: every answer closes its connection.
     """
@@ -65,7 +73,8 @@ class Door:
         paths: Iterable[str],
         receive_timeout_s: float,
         keep_alive_s: float,
-        max_body_bytes: int = LARGE_BYTES,
+        whole_bytes: int = LARGE_BYTES,
+        most_held_bytes: int = _MOST_HELD_BYTES,
     ) -> None:
         """Opens the door.
 
@@ -78,14 +87,17 @@ class Door:
             receive_timeout_s: Seconds from a request's first byte to its last; also seconds for which a
                 client may take nothing of an answer.
             keep_alive_s: Seconds that a connection may idle between requests.
-            max_body_bytes: The largest body that the app reads.
+            whole_bytes: The largest body that is received before its request is decided about.
+            most_held_bytes: Bytes of such bodies that may be held in all.
         """
         self.admission = admission
         self.clock = clock
         self.observer = observer
         self.routes = {path.encode(): path for path in paths}
         self.turnstile = turnstile
-        self.held_bytes = min(LARGE_BYTES, max_body_bytes)
+        self.whole_bytes = whole_bytes
+        self.held_bytes = 0
+        self._most_held_bytes: Final = most_held_bytes
         self.connections: set[Guarded] = set()
         self.draining = False
         self._receive_timeout_s: Final = receive_timeout_s
@@ -97,6 +109,22 @@ class Door:
             "answer": inf,  # it has a deadline of its own
             "end": _LINGER_S,
         }
+
+    def may_wait(self, size: int | None) -> bool:
+        """Whether a request is worth receiving before it is decided about: it may be let in then.
+
+        Args:
+            size: The size of its body; None if nobody knows.
+        """
+        large = size is None or size > LARGE_BYTES
+        partition = self.admission.large if large else self.admission.interactive
+        return partition.has_room and (size or 0) <= self.whole_bytes
+
+    def hold(self, body: bytearray, piece: bytes) -> bool:
+        """Adds a piece to the body of a request that is not decided about; False where it cannot wait any longer."""
+        body += piece
+        self.held_bytes += len(piece)
+        return len(body) <= self.whole_bytes and self.held_bytes <= self._most_held_bytes
 
     def sweep(self) -> None:
         """Gives up connections that have waited for too long; to be called about once a second.

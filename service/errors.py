@@ -57,7 +57,7 @@ class MediaTypeUnsupported(RequestError):
 
 
 class TimeoutInvalid(RequestError):
-    """The header X-Request-Timeout-Ms is not a positive number of milliseconds."""
+    """The header X-Request-Timeout-Ms is not a number of milliseconds, at least 1."""
 
 
 class BodyTooLarge(RequestError):

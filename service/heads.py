@@ -8,10 +8,8 @@ from itertools import chain
 from typing import Final
 
 from service.admission import LARGE_BYTES
+from service.header_fields import Headers
 from service.problems import HEADERS_TOO_LARGE, MALFORMED_HTTP, URL_TOO_LONG, Problem
-
-Headers = list[tuple[bytes, bytes]]
-"""Names in lower case."""
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers; half of what Google's load balancers pass on, 100 times what curl sends."""
@@ -42,12 +40,18 @@ def too_large(url: bytes) -> Problem:
     )
 
 
-def is_large(headers: Headers, most_bytes: int = LARGE_BYTES) -> bool:
-    """Whether more of the body is to come than is worth reading for the connection's sake, or nobody knows how much."""
+def declared_bytes(headers: Headers) -> int | None:
+    """The size of the body, as its sender says; None if he does not."""
     for name, value in headers:
         if name == b"content-length":
-            return int(value) > most_bytes
-    return True
+            return int(value)
+    return None
+
+
+def is_large(headers: Headers) -> bool:
+    """Whether more of the body is to come than is worth reading for the connection's sake, or nobody knows how much."""
+    size = declared_bytes(headers)
+    return size is None or size > LARGE_BYTES
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:

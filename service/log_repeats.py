@@ -10,9 +10,11 @@ _PER_S: Final = 10
 """Lines a second of one kind; enough to see that it goes on."""
 
 _TELEMETRY_WINDOW_S: Final = 60.0
-"""Of a telemetry library one line a minute of one kind: a collector that is down is said to be down often enough."""
+"""About telemetry one line a minute of one kind: a collector that is down is said to be down often enough."""
 
-_TELEMETRY: Final = frozenset(("opentelemetry", "urllib3", "requests"))
+_TELEMETRY: Final = ("keyscore.telemetry", "opentelemetry", "urllib3", "requests")
+"""Beginnings of the names of loggers that speak when a collector cannot be reached."""
+
 _KINDS: Final = 500
 """Kinds told apart at a time; a library that writes its arguments into its templates must not cost memory."""
 
@@ -88,7 +90,7 @@ class Repeats:
             key, template = ("keyscore", record.levelno, ""), "(many kinds of lines)"
         kind = self._kinds.get(key)
         if kind is None or (kind.until <= now and not kind.held):
-            telemetry = record.name.partition(".")[0] in _TELEMETRY
+            telemetry = record.name.startswith(_TELEMETRY)
             window_s, left = (_TELEMETRY_WINDOW_S, 1) if telemetry else (1.0, _PER_S)
             kind = self._kinds[key] = Repeated(key[0], record.levelno, template, now + window_s, left)
         return kind

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from typing import Final, TextIO
 
-from service.asides import finish_within
 from service.log_lines import JsonLines, TextLines
 from service.log_repeats import Repeats
 from service.log_writing import LineWriter
@@ -62,10 +61,6 @@ class Logs(logging.Handler):
             self._closed = True
             self._writer.close(timeout_s)
         super().close()
-
-    async def aclose(self, timeout_s: float = CLOSE_S) -> None:
-        """Like `close`, without holding up the event loop."""
-        await finish_within(timeout_s + 1, lambda: self.close(timeout_s), "keyscore-logs-close")
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return f"{self.format(record)}\n".encode()

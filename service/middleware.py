@@ -4,6 +4,7 @@ Starlette's own catch-all answers an unhandled error and raises it again, whereu
 the next request on it fails. So errors end here.
 """
 
+import asyncio
 import logging
 from typing import Final
 
@@ -15,7 +16,7 @@ from features.events import Observer
 from service.access import AccessLog, log_fields, route_of
 from service.admission import PERMIT
 from service.events import RequestEnded
-from service.problems import Problem, problem_for
+from service.problems import NOT_READY, Problem, problem_for
 from service.request_ids import HEADER, request_id_of
 from service.watching import Watching
 
@@ -72,6 +73,10 @@ class Outermost:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
             status = _CLIENT_CLOSED
+        except asyncio.CancelledError:  # the service stops; `service.cycles` answers
+            status = status or NOT_READY.status
+            state["problem"] = NOT_READY.slug
+            raise
         except Exception as error:
             log.exception("unhandled error", extra=log_fields(scope))
             if not status:

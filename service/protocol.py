@@ -5,9 +5,8 @@ anybody can refuse it. Here
 
 - headers, and then the body, must arrive in time, and our answers must be read (`Door.sweep`);
 - heads are bounded, and must be understood alike by everybody who reads them (`service.heads`);
-- a prediction request is admitted, or refused with a few bytes, before anything is done about it: a large one as soon
-  as its headers are read, a small one when it is whole (or at once, if there is no room), so that slow senders take
-  nobody's place; the admitted begin in turn (`Turnstile`);
+- a prediction request is admitted, or refused with a few bytes, before anything is done about it: when it is whole, so
+  that slow senders take nobody's place, or at once, if there is no room; the admitted begin in turn (`Turnstile`);
 - what is wrong on this level is answered by a problem document like everything else, after the answers that are owed;
 - a connection that is closed while its sender may still be sending lingers: closing at once would destroy the answer
   before it is read (RFC 9112 section 9.6).
@@ -31,7 +30,7 @@ from service.cycles import Flow, Outlet, cycle_of, scope_of
 from service.door import Door
 from service.errors import RequestError
 from service.events import RequestEnded
-from service.heads import MAX_HEAD_BYTES, head_problem, is_large, too_large, without_upgrade
+from service.heads import MAX_HEAD_BYTES, declared_bytes, head_problem, is_large, too_large, without_upgrade
 from service.problems import MALFORMED_HTTP, RECEIPT_TIMEOUT, Problem, problem_for
 from service.receiving import WHOLE_BODY
 from service.refusals import refusal
@@ -81,6 +80,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         self._door.connections.discard(self)
+        self._let_go()
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -150,13 +150,12 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not predicts:
             self._running = self._new_cycle(method, version, url)
             self._start_asgi_task(self.cycle, self.app)
-        elif (
-            self.expect_100_continue
-            or not self._door.admission.interactive.has_room
-            or is_large(self.headers, self._door.held_bytes)
-        ):
+        elif not self._door.may_wait(declared_bytes(self.headers)):
             self._admit(method, version, url)
         else:
+            if self.expect_100_continue and version != "1.0":  # which knows no 100 (RFC 9110 section 10.1.1)
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.expect_100_continue = False
             self._held, self._held_head = bytearray(), (method, version, url)
 
     def _admit(self, method: bytes, version: str, url: Any) -> None:
@@ -169,6 +168,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self.scope["state"][PERMIT] = permit
         self._door.turnstile.enter(partial(self._start_asgi_task, self.cycle, self.app))
 
+    def _decide_early(self) -> None:
+        """Lets the request in that was held, or refuses it, with as much of its body as has come."""
+        body = self._let_go()
+        self._admit(*self._held_head)
+        if self._current is not None:
+            self._current.body = body
+            self._current.message_event.set()
+
+    def _let_go(self) -> bytearray:
+        """Holds no body any more."""
+        held, self._held = self._held or bytearray(), None
+        self._door.held_bytes -= len(held)
+        return held
+
     def _new_cycle(self, method: bytes, version: str, url: Any) -> RequestResponseCycle:
         self.scope = scope_of(self, method, version, url)
         may_stay = version != "1.0" and self.parser.should_keep_alive() and not self._door.draining
@@ -179,7 +192,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Some of the body."""
         self._idle_bytes = 0
         if self._held is not None:
-            self._held += body
+            if not self._door.hold(self._held, body):
+                self._decide_early()
             return
         cycle = self._current
         if cycle is None or cycle.response_complete or self._deaf:
@@ -194,7 +208,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deaf or self.awaits == "head":
             return
         if self._held is not None:
-            body, self._held = self._held, None
+            body = self._let_go()
             self._admit(*self._held_head)
             if self._deaf:
                 return
@@ -249,6 +263,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """See uvicorn."""
         self._stopping = True
+        if self._held is not None and is_large(self.headers):  # it may take a while to come, so it has begun
+            self._decide_early()
         if self._running is None:
             self.transport.close()
         else:
@@ -266,6 +282,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         self._deaf = True
+        self._let_go()
         self._door.observer.observe(RequestEnded("other", problem.type.status, 0.0))
         current, running = self._current, self._running
         if self._refused or (current is not None and current.response_complete):

@@ -31,8 +31,8 @@ class Parameters(BaseModel):
     on_degraded: Literal["allow", "fail"] = "allow"
     """Whether values may be substituted because of an error, or be served beyond stale-while-revalidate."""
 
-    timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Budget of this request in milliseconds; only ever shortens the service's own."""
+    timeout_ms: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    """Budget of this request in milliseconds, from its arrival; more than the service allows counts as that."""
 
     extra: Literal["refuse", "ignore"] = "refuse"
     """What to do about undeclared members of an instance object."""

@@ -22,6 +22,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from service.admission import LARGE_BYTES
 from service.app import create_admin_app, create_app
 from service.banner import banner
 from service.door import Door
@@ -131,6 +132,9 @@ def _end_anyway() -> None:
 
 
 def _door(service: Service, paths: Iterable[str]) -> Door:
+    most_bytes = service.settings.max_body_bytes
+    # Whoever has to show who he is shall be asked before we keep a megabyte for him.
+    whole_bytes = most_bytes if service.authenticator is None else min(LARGE_BYTES, most_bytes)
     return Door(
         service.pipeline.admission,
         service.clock,
@@ -138,7 +142,7 @@ def _door(service: Service, paths: Iterable[str]) -> Door:
         service.turnstile,
         paths=paths,
         receive_timeout_s=service.settings.receive_timeout_s,
-        max_body_bytes=service.settings.max_body_bytes,
+        whole_bytes=whole_bytes,
         keep_alive_s=_KEEP_ALIVE_S,
     )
 

@@ -8,9 +8,10 @@ with every request and most of them say no.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from service.header_fields import Headers
 
 _TRACEPARENT: Final = re.compile(
     rb"(?:00(?=.{53}\Z)|(?!00|ff)[0-9a-f]{2})"  # only a version to come may say more, after another dash
@@ -20,10 +21,6 @@ _CLOUD: Final = re.compile(rb"(?!0{32})([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o
 _CLOUD_NAME: Final = b"x-cloud-trace-context"
 _NAMES: Final = frozenset((b"traceparent", _CLOUD_NAME))
 _LARGEST_SPAN_ID: Final = 2**64 - 1
-
-Headers = Iterable[tuple[bytes, bytes]]
-"""Names in lower case, and values, as ASGI has them."""
-
 
 TraceHeader = re.Match[bytes]
 """A header that says where a request belongs: trace, span and flags."""

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from features.events import Observer
 from service.events import Stage, StageEnded
-from service.trace_context import Headers, TraceContext, context_of, is_sampled, trace_header
+from service.header_fields import Headers
+from service.trace_context import TraceContext, context_of, is_sampled, trace_header
 
 _NOWHERE: Final = TraceContext(0, 0, sampled=None)
 

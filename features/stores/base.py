@@ -3,7 +3,7 @@
 One contract suite (`tests/contracts/`) runs against every store.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -15,6 +15,9 @@ from features.values import DType, EntityKey, FeatureRow
 
 ReadAnswer = FeatureRow | StoreError | None
 """What a read says about one key: its row, why it could not be had, or None for "there is no row"."""
+
+Decode = Callable[[], Awaitable[Mapping[EntityKey, ReadAnswer]]]
+"""Makes answers of what a store has sent. That is our own work: how long it takes says nothing about the store."""
 
 
 class ReadMode(StrEnum):
@@ -58,6 +61,24 @@ class OnlineStore(Protocol):
 
     async def aclose(self) -> None:
         """Gives connections and threads back; reads under way may fail."""
+        ...
+
+
+@runtime_checkable
+class RemoteStore(Protocol):
+    """A store that can be read in two steps, so that who watches the store's time watches nothing of ours."""
+
+    async def ask(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Decode:
+        """Has the store answer; what it sent is whole and says how the read went, and its rows are not decoded yet.
+
+        Args:
+            view: See `OnlineStore.read`.
+            keys: See `OnlineStore.read`.
+            deadline: See `OnlineStore.read`; decoding raises `StoreTimeout` when it passes.
+
+        Raises:
+            StoreError: The whole read failed.
+        """
         ...
 
 

@@ -10,6 +10,8 @@
 - **Bulkhead inside the retry**: a read that waits before it tries again is not in flight and holds no place.
 - **Hedge inside the bulkhead**: waiting for a place is our doing and says nothing about the store, so it must not
   set off a hedge. A hedge takes a place of its own, and only one that is free: the cap holds for attempts.
+- **Decoding behind all of them**: that is our doing, too. Ten thousand rows take half a second, in turns with other
+  work; a read that has come by then is no slow one, holds no place, and is no failure if its reader goes away.
 
 Throttle, bulkhead and budgets belong to the store, because it is a host that fails or fills up, all its views at once:
 one `GuardedStore` per host. Latencies are kept apart by view and by size of the batch, because 500 wide rows take
@@ -18,7 +20,7 @@ longer than one narrow one every time, and "slower than nearly all others" must 
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -43,10 +45,11 @@ from features.resilience.hedging import Hedge
 from features.resilience.retry import Retry
 from features.resilience.throttle import AdaptiveThrottle
 from features.spec import FeatureView
-from features.stores.base import OnlineStore, ReadAnswer
+from features.stores.base import Decode, OnlineStore, ReadAnswer, RemoteStore
 from features.values import EntityKey
 
 Answers = Mapping[EntityKey, ReadAnswer]
+Ask = Callable[[FeatureView, Sequence[EntityKey], Deadline], Awaitable[Decode]]
 
 # By outcome, whether sending less would have been no better; what is not named (a read that we gave up) says nothing.
 _ACCEPTED: Final[Mapping[str, bool]] = {
@@ -95,6 +98,7 @@ class GuardedStore:
     """An `OnlineStore` that reads another one with the whole kit; see the module for the order."""
 
     __slots__ = (
+        "_ask",
         "_bulkhead",
         "_clock",
         "_hedge_budget",
@@ -126,6 +130,7 @@ class GuardedStore:
             random: Uniform over [0, 1); decides about throttling and jitter.
         """
         self._store = store
+        self._ask: Ask = store.ask if isinstance(store, RemoteStore) else self._read_whole
         self._clock = clock
         self._observer = observer
         self._limits = limits
@@ -157,10 +162,11 @@ class GuardedStore:
             self._observer.observe(ReadRefused(view.name, "throttle"))
             raise StoreUnavailable("the store refuses most reads, so this one was not made")
         try:
-            answers = await self._retry.call(partial(self._hedged, view, keys, deadline), deadline)
+            decode = await self._retry.call(partial(self._hedged, view, keys, deadline), deadline)
         except BulkheadFull as error:
             self._observer.observe(ReadRefused(view.name, "bulkhead"))
             raise StoreUnavailable("too many reads are in flight") from error
+        answers = await decode()
         self._reread_budget.deposit()
         doubtful = [key for key in keys if self._doubts(answers.get(key, _LEFT_OUT))]
         if doubtful and self._reread_budget.withdraw():
@@ -190,7 +196,7 @@ class GuardedStore:
                 return 2
         return 1
 
-    async def _hedged(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline, number: int) -> Answers:
+    async def _hedged(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline, number: int) -> Decode:
         """One attempt with a place of its own, and a hedge if it is slow."""
         first = partial(self._attempt, view, keys, deadline, "first" if number == 1 else "retry")
         second = partial(self._second, view, keys, deadline)
@@ -200,16 +206,16 @@ class GuardedStore:
         except DeadlineExceeded as error:
             raise StoreTimeout(f"a read of {view.name} took longer than it may") from error
 
-    async def _second(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Answers:
+    async def _second(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Decode:
         async with self._bulkhead.place(deadline):
             return await self._attempt(view, keys, deadline, "hedge")
 
-    async def _attempt(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline, kind: str) -> Answers:
+    async def _attempt(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline, kind: str) -> Decode:
         """One read of the store; the throttle and the observer learn how it went."""
         began_at = self._clock.monotonic()
         outcome = StoreError.outcome
         try:
-            answers = await self._store.read(view, keys, deadline)
+            decode = await self._ask(view, keys, deadline)
             outcome = "ok"
         except StoreError as error:
             outcome = error.outcome
@@ -224,13 +230,23 @@ class GuardedStore:
                 self._throttle.record(accepted)
             took_s = self._clock.monotonic() - began_at
             self._observer.observe(ReadAttempted(view.name, len(keys), took_s, outcome, kind))
-        return answers
+        return decode
+
+    async def _read_whole(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Decode:
+        """Asks a store that knows no other way than to read."""
+        answers = await self._store.read(view, keys, deadline)
+
+        async def decoded() -> Answers:
+            return answers
+
+        return decoded
 
     async def _reread(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Answers:
         """Better answers to `keys`, if they can be had in half of the time left: the other keys' rows wait for them."""
         sooner = deadline.sooner(self._clock.monotonic() + deadline.remaining_s / 2)
         try:
-            return await self._hedged(view, keys, sooner, 2)
+            decode = await self._hedged(view, keys, sooner, 2)
+            return await decode()
         except (StoreError, BulkheadFull):
             return {}  # the first answers stand
 

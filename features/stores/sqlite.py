@@ -6,11 +6,10 @@ enough: sqlite answers faster than the rest of the service can ask.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import orjson
 
@@ -18,6 +17,7 @@ from features.deadline import Deadline
 from features.errors import StoreAnswerInvalid, StoreFileError
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer, StoredView
+from features.stores.own_thread import OwnThread
 from features.stores.sqlite_file import (
     ImmutableConnection,
     connect_read_only,
@@ -29,12 +29,13 @@ from features.stores.sqlite_file import (
 )
 from features.values import EntityKey, RowLayout, ValueMismatch
 
-_T = TypeVar("_T")
-
 _ONE: Final = "SELECT key, row FROM rows WHERE view = ? AND key = ?"
 _MANY: Final = "SELECT key, row FROM rows WHERE view = ? AND key IN (SELECT value FROM json_each(?))"
 _AT_ONCE: Final = 128
 """Keys read in one go, which takes about 3 ms."""
+CLOSE_S: Final = 0.1
+"""Seconds that closing waits for a read under way, which takes milliseconds unless the disk hangs. Nothing is lost
+when the file is not closed: it is only read."""
 _DAMAGED: Final = StoreAnswerInvalid("a stored row is damaged")
 
 
@@ -51,7 +52,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._state: tuple[int, int] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+        self._thread = OwnThread("sqlite")
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path} {'open' if self._connection else 'closed'}>"
@@ -62,7 +63,7 @@ class SqliteStore:
         Raises:
             StoreFileError: The file is missing, locked, not a database, or not one of ours.
         """
-        await self._run(self._current_connection)
+        await self._thread.run(self._current_connection)
 
     async def read(
         self,
@@ -72,31 +73,29 @@ class SqliteStore:
     ) -> Mapping[EntityKey, ReadAnswer]:
         """See `OnlineStore.read`. Many keys are read part by part: others' reads need the thread, too."""
         if len(keys) <= _AT_ONCE:
-            return await self._run(self._read, view.name, view.layout, keys)
+            return await self._thread.run(self._read, view.name, view.layout, keys)
         answers: dict[EntityKey, ReadAnswer] = {}
         for start in range(0, len(keys), _AT_ONCE):
-            answers.update(await self._run(self._read, view.name, view.layout, keys[start : start + _AT_ONCE]))
+            answers.update(await self._thread.run(self._read, view.name, view.layout, keys[start : start + _AT_ONCE]))
         return answers
 
     async def views(self) -> dict[str, StoredView]:
         """See `DescribedStore.views`."""
-        return await self._run(self._views)
+        return await self._thread.run(self._views)
 
     async def row_counts(self) -> dict[str, int]:
         """See `DescribedStore.row_counts`."""
-        return await self._run(self._row_counts)
+        return await self._thread.run(self._row_counts)
 
     async def example_key(self, view: str) -> str | None:
         """See `DescribedStore.example_key`."""
-        return await self._run(self._example_key, view)
+        return await self._thread.run(self._example_key, view)
 
-    async def aclose(self) -> None:
-        """See `OnlineStore.aclose`."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
-
-    async def _run(self, function: Callable[..., _T], *args: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+    async def aclose(self, within_s: float = CLOSE_S) -> None:
+        """See `OnlineStore.aclose`. A read that hangs is left behind after `within_s` seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._thread.run(self._close), within_s)
+        self._thread.end()
 
     # What follows runs in the store's own thread.
 

@@ -7,7 +7,6 @@ from features.clock import Clock
 from service.errors import StartError
 from service.telemetry.catalogue import Sources
 from service.telemetry.push import Exporter, Push
-from service.telemetry.quiet import quiet_exporters
 
 
 @asynccontextmanager
@@ -23,12 +22,11 @@ async def metrics_pushed(
         yield
         return
     push = Push(_exporter(base_url, sources, clock), interval_s, sources.drops)
-    with quiet_exporters(clock):
-        push.start()
-        try:
-            yield
-        finally:
-            await push.stop(clock)
+    push.start()
+    try:
+        yield
+    finally:
+        await push.stop(clock)
 
 
 def _exporter(base_url: str, sources: Sources, clock: Clock) -> Exporter:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 INSTANCE = {"customer_id": "C1", "merchant_id": "M1", "amount": 8.0}
 GOOD = json.dumps({"instances": [INSTANCE]}).encode()
+BRIEF = json.dumps({"instances": [INSTANCE], "parameters": {"timeout_ms": 1e-9}}).encode() + b" " * 20_000  # large
 JSON = {"content-type": "application/json"}
 
 
@@ -43,7 +44,7 @@ async def served(shop: Callable[..., Path], clock: Any) -> AsyncIterator[tuple[S
     then = clock.wall() - 100
     store.put("account", "C1", {"balance": 80.0, "city": "a"}, then)
     store.put("risk", "M1", {"rate": 33.0}, then)
-    settings = Settings(bundle=str(shop()), deadline_s=5.0, max_body_bytes=3000)
+    settings = Settings(bundle=str(shop()), deadline_s=5.0, max_body_bytes=30_000)
     async with running_service(settings, Platform(), store=store, clock=SystemClock()) as service:
         door = Door(
             service.pipeline.admission,
@@ -84,11 +85,12 @@ ASKED: dict[str, tuple[int, str, str, bytes, dict[str, str]]] = {
     "GET": (405, "GET", "/predict", b"", {}),
     "HEAD": (405, "HEAD", "/predict", b"", {}),
     "PUT": (405, "PUT", "/predict/detailed", GOOD, JSON),
-    "too large": (413, "POST", "/predict", b"x" * 3001, JSON),
+    "too large": (413, "POST", "/predict", b"x" * 30_001, JSON),
     "media type": (415, "POST", "/predict", GOOD, {"content-type": "text/csv"}),
     "unknown field": (422, "POST", "/predict", asking(more=1), JSON),
     "mistake of ours": (500, "POST", "/predict", asking(customer_id="C500"), JSON),
-    "no time": (504, "POST", "/predict", GOOD, {**JSON, "x-request-timeout-ms": "0.000001"}),
+    "budget is next to nothing": (400, "POST", "/predict", GOOD, {**JSON, "x-request-timeout-ms": "0.5"}),
+    "timeout_ms is next to nothing": (422, "POST", "/predict", BRIEF, JSON),
     "store hangs": (504, "POST", "/predict", asking(customer_id="C504"), {**JSON, "x-request-timeout-ms": "100"}),
 }
 

@@ -117,16 +117,14 @@ def test_a_chunked_body_within_the_limit_is_read(port: int) -> None:
         assert connection.getresponse().status == 200
 
 
-@pytest.mark.parametrize(("length", "slug"), [(100, b"receipt-timeout"), (100_000, b"body-too-slow")])
-def test_a_body_that_stops_half_way_is_408_and_the_connection_is_closed(
-    start: Process, length: int, slug: bytes
-) -> None:
+@pytest.mark.parametrize("length", [100, 100_000])
+def test_a_body_that_stops_half_way_is_408_and_the_connection_is_closed(start: Process, length: int) -> None:
     port = ready_port(start("--port", "0", "--deadline-s", "0.1", "--receive-timeout-s", "0.5"))
     with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as raw:
         raw.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n{"instances' % length)
         answered = read_until_closed(raw)
     assert answered.startswith(b"HTTP/1.1 408 ")
-    assert b"urn:keyscore:problem:" + slug in answered
+    assert b"urn:keyscore:problem:receipt-timeout" in answered
 
 
 @pytest.mark.parametrize("order", [signal.SIGTERM, signal.SIGINT])

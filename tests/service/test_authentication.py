@@ -214,6 +214,20 @@ async def test_off_there_is_no_guard_at_all(
         ]  # fmt: skip
 
 
+async def test_a_refusal_is_counted_under_the_route_that_was_asked_for(
+    shop: Callable[..., Path], goods: MemoryStore, clock: ManualClock, issuer: Any, key_server: Any
+) -> None:
+    on = Settings(bundle=str(shop()), auth_audience=issuer.AUDIENCE, auth_certs_url=key_server.url)
+    async with (
+        running_service(on, ALIAS, store=goods, clock=clock) as service,
+        httpx.AsyncClient(transport=httpx.ASGITransport(create_app(service)), base_url="http://test") as plain,
+    ):
+        for path in ("/predict", "/v1:predict", "/metrics", "/predict/C00017", "/docs-assets/swagger-ui.css"):
+            assert (await plain.post(path)).status_code == 401
+        found = service.tally.requests
+    assert found == {("/predict", 401): 1, ("/v1:predict", 401): 1, ("/metrics", 401): 1, ("other", 401): 2}
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 
+import pytest
+
 from features.clock import ManualClock
 from service.log_repeats import Repeats
 
@@ -56,11 +58,14 @@ def test_what_is_marked_as_wanted_every_time_is_always_let_through(clock: Manual
     assert through(Repeats(clock.monotonic), 1_000, marked) == 1_000
 
 
-def test_a_telemetry_library_has_one_line_a_minute(clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    "name", ["opentelemetry.exporter.otlp.common.http", "keyscore.telemetry", "urllib3.connectionpool", "requests"]
+)
+def test_telemetry_that_fails_has_one_line_a_minute(clock: ManualClock, name: str) -> None:
     repeats = Repeats(clock.monotonic)
 
     def failed() -> logging.LogRecord:
-        return record("Failed to export %s", name="opentelemetry.exporter.otlp", level=logging.WARNING)
+        return record("Failed to export %s", name=name, level=logging.WARNING)
 
     assert through(repeats, 7, failed) == 1
     clock.advance(59)

@@ -68,6 +68,22 @@ async def test_a_sensitive_value_and_what_is_derived_from_it_is_masked_and_nothi
     assert [name for name, used in told["features"].items() if "masked" in used] == ["balance", "amount_to_balance"]
 
 
+async def test_the_status_of_a_masked_ratio_does_not_tell_a_divisor_of_zero_from_any_other(
+    serve: Serve, shop: Callable[..., Path], goods: MemoryStore, clock: ManualClock
+) -> None:
+    then = clock.wall() - 100
+    customers = {"C3": 80.0, "C4": 0.0, "C5": None}
+    for key, balance in customers.items():
+        goods.put("account", key, {"balance": balance, "city": "a"}, then)
+        goods.put("activity", key, {"visits": 7}, then)
+    client = await serve(shop(balance=SENSITIVE), goods)
+    body = {"instances": [[key, "M1", 12.5] for key in customers]}
+    told = (await client.post("/predict/detailed", json=body)).json()["predictions"]
+    some, zero, null = (one["features"] for one in told)
+    assert zero == some
+    assert null["amount_to_balance"]["status"] == "NULL"  # what the store says of an input is no secret
+
+
 async def test_a_sensitive_request_field_is_masked_in_answers_and_in_texts(
     serve: Serve, shop: Callable[..., Path], goods: MemoryStore, clock: ManualClock
 ) -> None:

@@ -19,7 +19,7 @@ from features.errors import (
 )
 from features.events import Event, ReadAttempted, ReadRefused
 from features.spec import FeatureView
-from features.stores.base import ReadAnswer
+from features.stores.base import Decode, ReadAnswer
 from features.stores.guarded import GuardedStore, GuardLimits, size_class
 from features.stores.memory import MemoryStore
 from features.values import EntityKey, FeatureRow
@@ -235,6 +235,76 @@ async def test_a_reader_that_goes_away_says_nothing_about_the_store(
     assert notebook.attempts == [("first", "cancelled")]
     assert "0 of 0 accepted" in repr(reader.guard)
     assert memory.under_way == 0
+
+
+class Distant(MemoryStore):
+    """A store whose rows are decoded when `gate` opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put("account", "C1", {"visits": 1})
+        self.gate = asyncio.Event()
+
+    async def ask(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Decode:
+        answers = await super().read(view, keys, deadline)
+
+        async def decode() -> Answers:
+            await self.gate.wait()
+            return answers
+
+        return decode
+
+    async def read(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Answers:
+        return await (await self.ask(view, keys, deadline))()
+
+
+@pytest.fixture
+def distant(view: FeatureView, clock: ManualClock, notebook: Notebook) -> Reader:
+    return Reader(Distant(), view, clock, notebook)
+
+
+async def test_a_reader_that_goes_away_while_rows_are_decoded_says_nothing_against_the_store(
+    distant: Reader, notebook: Notebook, settle: Settle
+) -> None:
+    for _ in range(20):
+        reading = distant.begin(budget_s=0.8)
+        await settle()
+        distant.clock.advance(0.8)
+        reading.cancel()
+        await settle()
+        assert reading.cancelled()
+    assert notebook.attempts == [("first", "ok")] * 20
+    assert notebook.refused_by == []
+
+
+async def test_the_time_of_decoding_sets_off_no_hedge_and_is_no_latency(
+    distant: Reader, notebook: Notebook, settle: Settle
+) -> None:
+    store = distant.memory
+    assert isinstance(store, Distant)
+    for _ in range(200):
+        store.gate.clear()
+        reading = distant.begin()
+        await settle()
+        distant.clock.advance(0.1)
+        store.gate.set()
+        assert await reading
+    assert notebook.attempts == [("first", "ok")] * 200
+    assert {event.duration_s for event in notebook.events if isinstance(event, ReadAttempted)} == {0.0}
+
+
+async def test_while_its_rows_are_decoded_a_read_holds_no_place(
+    distant: Reader, notebook: Notebook, settle: Settle
+) -> None:
+    distant.guarded(GuardLimits(max_in_flight=1, max_waiting=0))
+    readings = [distant.begin()]
+    await settle()
+    readings.append(distant.begin())
+    await settle()
+    assert isinstance(distant.memory, Distant)
+    distant.memory.gate.set()
+    assert await asyncio.gather(*readings)
+    assert notebook.refused_by == []
 
 
 async def test_reads_beyond_the_bulkhead_and_its_queue_are_refused_at_once(

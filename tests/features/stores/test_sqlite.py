@@ -2,6 +2,9 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -222,7 +225,38 @@ async def test_closing_closes_the_file_and_leaves_the_thread(store: SqliteStore,
     await other.open()
     await other.aclose()
     assert "closed" in repr(other)
-    assert other._thread._shutdown
+    with pytest.raises(RuntimeError, match="sqlite has ended"):
+        await other.open()
+
+
+async def test_closing_does_not_wait_for_a_read_that_hangs(path: Path) -> None:
+    store = SqliteStore(path)
+    disk = threading.Event()
+    hung = asyncio.create_task(store._thread.run(disk.wait))
+    await asyncio.sleep(0)
+    await store.aclose(0.01)
+    disk.set()
+    assert await hung
+
+
+_HUNG = """
+import asyncio, sys, threading
+from pathlib import Path
+from features.stores.sqlite import SqliteStore
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]))
+    await store.open()
+    hung = asyncio.create_task(store._thread.run(threading.Event().wait))
+    await asyncio.sleep(0)
+    await store.aclose(0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_although_a_read_hangs(path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", _HUNG, str(path)], check=False).returncode == 0  # noqa: S603  # our own words
 
 
 async def test_a_write_is_seen_in_a_file_that_had_to_be_taken_as_immutable(

@@ -10,10 +10,10 @@ import pytest
 from features.clock import ManualClock, SystemClock
 from features.deadline import Deadline
 from features.emulator.emulator import Emulator
-from features.errors import StoreAnswerInvalid, StoreError, StoreUnavailable
+from features.errors import StoreAnswerInvalid, StoreError, StoreTimeout, StoreUnavailable
 from features.keys import KeyPart
 from features.spec import Entity, FeatureView
-from features.stores.base import ReadMode
+from features.stores.base import ReadMode, RemoteStore
 from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.stores.vertex import VertexStore, region_of
 from features.values import Column, DType, FeatureRow, RowLayout
@@ -70,6 +70,22 @@ async def test_one_key_is_a_unary_call_and_several_are_one_message_of_a_stream(e
     assert all(isinstance(answers[key], FeatureRow) for key in names(100))
     assert emulator.reads.messages == {"FetchFeatureValues": 1, "StreamingFetchFeatureValues": 1}
     assert emulator.reads.connections == 1
+    await store.aclose()
+
+
+@pytest.mark.parametrize("mode", [ReadMode.STREAMING, ReadMode.UNARY])
+async def test_what_was_asked_for_is_there_before_its_rows_are_decoded(emulator: Emulator, mode: ReadMode) -> None:
+    store = store_at(emulator, mode)
+    assert isinstance(store, RemoteStore)
+    await store.open()
+    clock = ManualClock()
+    decode = await store.ask(VIEW, names(100), Deadline.after(5.0, clock))
+    await emulator.stop_serving()
+    answers = await decode()
+    assert all(isinstance(answers[key], FeatureRow) for key in names(100))
+    clock.advance(5.0)
+    with pytest.raises(StoreTimeout, match="too late to be decoded"):
+        await decode()
     await store.aclose()
 
 

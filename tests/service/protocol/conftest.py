@@ -199,6 +199,8 @@ class App:
             said = b"b" * 20_000_000
         headers = [(b"content-length", b"%d" % len(said))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if path == "/begun":
+            await asyncio.Event().wait()
         await send({"type": "http.response.body", "body": said})
 
 
@@ -237,7 +239,7 @@ async def build(clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Site
     """`await build(max_in_flight=…)`: a site whose server has not started."""
     async with AsyncExitStack() as stack:
 
-        async def make(max_in_flight: int = 64) -> Site:
+        async def make(max_in_flight: int = 64, **of_the_door: Any) -> Site:
             events = Events()
             admission = Admission(
                 FixedLimit(max_in_flight),
@@ -255,6 +257,7 @@ async def build(clock: ManualClock) -> AsyncIterator[Callable[[], Awaitable[Site
                 paths=["/predict"],
                 receive_timeout_s=RECEIVE_TIMEOUT_S,
                 keep_alive_s=KEEP_ALIVE_S,
+                **of_the_door,
             )
             app = App(admission)
 

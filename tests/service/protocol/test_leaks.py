@@ -18,6 +18,7 @@ async def nothing_is_left(site: Any) -> None:
     state = site.server.server_state
     await site.until(lambda: not (site.door.connections or state.connections or state.tasks))
     assert site.admission.in_flight == 0
+    assert site.door.held_bytes == 0
 
 
 LEFT_AT = {

@@ -110,8 +110,7 @@ async def test_http_1_0_knows_no_expectation(site: Any) -> None:
 
 
 async def test_a_broken_body_while_a_request_waits_for_its_turn_ends_it(site: Any) -> None:
-    expecting = HEAD + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
-    caller = await site.caller(expecting + b"zzz\r\n")
+    caller = await site.caller(CHUNKED + b"5000\r\n" + b"x" * 0x5000 + b"\r\nzzz\r\n")
     assert (await caller.answer()).problem == "malformed-http"
     assert await caller.rest() == b""
     await site.until(lambda: site.admission.in_flight == 0)

@@ -71,6 +71,38 @@ async def test_requests_in_line_are_answered_before_it_stops(running: Any) -> No
     await running.run
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"GET /wait HTTP/1.1\r\nX-Wait: 1\r\n",
+        b"POST /predict HTTP/1.1\r\nX-Wait: 1\r\nContent-Length: 2\r\n",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 100000\r\n",
+    ],
+    ids=["waits", "predicts", "body has not come"],
+)
+async def test_a_request_for_which_there_is_no_more_time_is_told_so(running: Any, asked: bytes) -> None:
+    caller = await running.caller(asked + b"Host: x\r\nX-Request-Id: mine\r\n\r\n" + b"{}" * (b"Length: 2" in asked))
+    await running.until(lambda: len(running.seen) == 1)
+    running.server.config.timeout_graceful_shutdown = 0.0
+    running.server.drain(0.0)
+    answer = await caller.answer()
+    assert (answer.status, answer.problem, answer.closes) == (503, "not-ready", True)
+    assert (answer.headers["retry-after"], answer.headers["x-request-id"]) == ("1", "mine")
+    assert await caller.rest() == b""
+    await running.run
+    assert running.admission.in_flight == 0
+
+
+async def test_an_answer_that_had_begun_when_time_ran_out_is_cut_off(running: Any) -> None:
+    caller = await running.caller(b"GET /begun HTTP/1.1\r\nHost: x\r\n\r\n")
+    await running.until(lambda: len(running.seen) == 1)
+    running.server.config.timeout_graceful_shutdown = 0.0
+    running.server.drain(0.0)
+    assert (await caller.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert caller._got.endswith(b"\r\n\r\n")
+    await running.run
+
+
 async def test_it_waits_for_nobody_to_whom_nothing_is_owed(running: Any) -> None:
     begun = [
         b"",
