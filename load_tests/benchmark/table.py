@@ -50,7 +50,7 @@ def document(book: Book, machine: Mapping[str, str], command: str, effort: Effor
         "machine": dict(machine),
         "rows": [_row_document(row, book.findings.get(row.name)) for row in ROWS],
         "ceiling_requests_per_s": list(book.ceiling),
-        "share_of_core": book.busy,
+        "core_taken_by_others": book.neighbours,
         "load": [
             {
                 "service": line.contender,
@@ -123,9 +123,9 @@ def _ceiling(book: Book) -> Iterator[str]:
             f"({number(min(book.ceiling))}{DASH}{number(max(book.ceiling))}) requests/s of a constant "
             f"as a raw ASGI app under the same uvicorn; rates above {CEILING_SHARE:.0%} of that are void."
         )
-    if book.busy:
-        shares = ", ".join(f"{name} {median(found):.0%}" for name, found in book.busy.items())
-        yield f"Of its core each had: {shares}."
+    if book.neighbours:
+        shares = ", ".join(f"{name} {median(found):.0%}" for name, found in book.neighbours.items())
+        yield f"Of their core others took: {shares}."
 
 
 def _notes(book: Book) -> Iterator[str]:

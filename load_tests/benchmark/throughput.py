@@ -10,8 +10,8 @@ from typing import Final
 from load_tests.benchmark.contenders import CONNECTIONS
 from load_tests.benchmark.effort import Effort
 from load_tests.benchmark.running import Part, Run
-from load_tests.closed_loop import Asked
-from load_tests.cpu import CpuWatch
+from load_tests.cpu import Neighbours
+from load_tests.processes import SERVICE_CORE
 
 RATIOS: Final[Mapping[str, tuple[str, str]]] = {
     "warm-plain": ("plain", "hello"),
@@ -60,12 +60,11 @@ async def _rates(run: Run, names: Sequence[str]) -> dict[str, list[float]]:
     for turn in range(repetitions + 1):
         for contender in contenders:
             await contender.warm_for(run.effort.seconds)
-            watch = CpuWatch([contender.pid])
-            with watch.watching():
-                asked = await contender.turn(CONNECTIONS, run.effort.seconds)
+            neighbours = Neighbours(contender.pid, SERVICE_CORE)
+            asked = await contender.turn(CONNECTIONS, run.effort.seconds)
             if turn:  # the first one of each is for what is done for the first time
                 rates[contender.name].append(asked.rate)
-                run.book.busy.setdefault(contender.name, []).append(_busy(watch, asked))
+                run.book.neighbours.setdefault(contender.name, []).append(neighbours.share())
         if turn:
             told = ", ".join(f"{name} {found[-1]:,.0f}/s" for name, found in rates.items())
             run.progress.tell(f"repetition {turn} of {repetitions}: {told}", (turn + 1) / (repetitions + 1))
@@ -80,11 +79,6 @@ def beyond(ceiling: Sequence[float], *rates: Sequence[float]) -> str | None:
             f"{most:,.0f} requests/s are more than {CEILING_SHARE:.0%} of the {median(ceiling):,.0f} that can be asked"
         )
     return None
-
-
-def _busy(watch: CpuWatch, asked: Asked) -> float:
-    """Share of a core that was used."""
-    return (watch.used[-1][1] - watch.used[0][1]) / asked.seconds
 
 
 def _expected_s(effort: Effort, wanted: frozenset[str]) -> float:

@@ -78,13 +78,13 @@ def test_a_wrong_answer_and_a_missing_one_fail_a_short_run_too(book: Book) -> No
 
 def test_refusals_of_a_service_whose_core_was_taken_prove_nothing(book: Book) -> None:
     book.sound["plain"] = sound({200: 100, 503: 1})
-    book.busy["plain"] = [0.99, 0.5, 0.6]
-    assert book.disturbed("plain") == "plain had 60% of its core, somebody else the rest"
+    book.neighbours["plain"] = [0.01, 0.4, 0.5]
+    assert book.disturbed("plain") == "others took 40% of the core of plain"
     assert exit_code(book, FULL) == 2
 
 
-def test_a_service_that_rests_because_its_store_is_slow_is_not_taken_for_disturbed() -> None:
-    assert Book(busy={"naive-loop": [0.2]}).disturbed("naive-loop") is None
+def test_what_the_kernel_takes_of_a_core_is_no_neighbour() -> None:
+    assert Book(neighbours={"plain": [0.04, 0.5, 0.03]}).disturbed("plain") is None
 
 
 def test_only_those_whom_a_row_compares_take_turns_and_always_the_ceiling() -> None:
