@@ -58,7 +58,7 @@ async def _prepare(run: Run, stack: AsyncExitStack, name: str) -> tuple[Contende
 
 
 def _expected_s(effort: Effort, wanted: frozenset[str]) -> float:
-    return len(wanted) * (5 + effort.warm / 8_000 + effort.repetitions * effort.large * 0.01)
+    return len(wanted) * (2 + effort.warm / 8_000 + effort.repetitions * effort.large * 0.01)
 
 
 PART: Final = Part("1,000 warm IDs", frozenset(ROWS), _expected_s, measure)

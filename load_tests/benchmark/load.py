@@ -42,8 +42,8 @@ def _line(name: str, callers: int, ids: int, runs: list[Asked]) -> LoadLine:
 
 
 def _expected_s(effort: Effort, wanted: frozenset[str]) -> float:  # noqa: ARG001  # there is one row
-    turns_s = (_TURNS + 1) * 5 * len(_CONTENDERS) * (effort.seconds / 2 + 0.3)
-    return 6 + turns_s + effort.warm / 4_000
+    turns_s = (_TURNS + 1) * 5 * len(_CONTENDERS) * (effort.seconds / 2 + 0.1)
+    return 3 + turns_s + effort.warm / 4_000
 
 
 PART: Final = Part("by connections and IDs", frozenset({_ROW}), _expected_s, measure)

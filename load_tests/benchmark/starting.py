@@ -66,8 +66,8 @@ async def _cached_rows(bench: Bench) -> float:
 
 
 def _expected_s(effort: Effort, wanted: frozenset[str]) -> float:
-    starts = 4 + effort.starts * 1.5 if _START in wanted else 0.0
-    memory = 6 + effort.repetitions * (effort.seconds + 0.3) if _MEMORY in wanted else 0.0
+    starts = 2 + effort.starts * 1.2 if _START in wanted else 0.0
+    memory = 3 + effort.repetitions * (effort.seconds + 0.2) if _MEMORY in wanted else 0.0
     return starts + memory
 
 

@@ -85,8 +85,8 @@ def _expected_s(effort: Effort, wanted: frozenset[str]) -> float:
     names = taking_part(wanted)
     cached = len({"plain", "silent", "demo"} & set(names))
     filling_s = effort.warm / 8_000 * cached
-    turns = (effort.repetitions + 1) * (effort.seconds + 0.3) * len(names)
-    return 2.0 * len(names) + turns + filling_s * (1 + turns / 40)
+    turns = (effort.repetitions + 1) * (effort.seconds + 0.2) * len(names)
+    return 1.2 * len(names) + turns + filling_s * (1 + turns / 40)
 
 
 PART: Final = Part("warm, one ID", frozenset(RATIOS), _expected_s, measure)
