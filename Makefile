@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-dep
 .DEFAULT_GOAL := help
 # What a failed step leaves behind is not taken for done the next time.
 .DELETE_ON_ERROR:
-.PHONY: help serve emulator demo test check load format lock clean
+.PHONY: help serve emulator demo test check load bench format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ LOAD_ := load_tests.locusting $(addprefix --host ,$(filter http%,$(HOST)))
 LOAD_locust := $(LOAD_) --headless
 load: .venv/dev $(DEMO) ## locust's page on a service of its own or on HOST=http://…; PROFILE=overload: see load_tests/README.md
 	@$(BIN)/python -m $(or $(LOAD_$(PROFILE)),load_tests $(PROFILE)) $(ARGS)
+
+# ARGS are handed on: ARGS=--short, ARGS="--only warm-plain cold-one".
+bench: .venv/dev $(DEMO) ## measure against hello world, the obvious service and CatBoost alone; table in var/bench/REPORT.md
+	@$(BIN)/python -m load_tests.benchmark $(ARGS)
 
 test: check ## everything that CI runs: the checks, then all tests with branch coverage
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term --durations 10

@@ -27,16 +27,17 @@ PATIENT: Final = "X-Request-Timeout-Ms: 10000"
 _CHANNELS: Final = ("chip", "contactless", "online")
 
 
-def request_bytes(path: str, body: bytes, request_id: str, *headers: str) -> bytes:
-    """One HTTP/1.1 request that keeps its connection."""
-    more = "".join(f"{header}\r\n" for header in headers)
+def request_bytes(path: str, body: bytes, request_id: str | None, *headers: str) -> bytes:
+    """One HTTP/1.1 request that keeps its connection; without an id the service gives it one."""
+    named = () if request_id is None else (f"X-Request-Id: {request_id}",)
+    more = "".join(f"{header}\r\n" for header in (*named, *headers))
     return (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Request-Id: {request_id}\r\n{more}"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{more}"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 
-def ask(path: str, instances: Sequence[Any], request_id: str, *headers: str) -> bytes:
+def ask(path: str, instances: Sequence[Any], request_id: str | None, *headers: str) -> bytes:
     """The request for these instances."""
     return request_bytes(path, orjson.dumps({"instances": instances}), request_id, *headers)
 

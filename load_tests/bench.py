@@ -4,7 +4,6 @@ async with Bench.start(bundle="plain", store="emulator") as bench:
     outcome = await run_load(bench.address, lambda i: bench.request("detailed_cold", i), check=bench.oracle.check, …)
 """
 
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -29,6 +28,13 @@ Address = tuple[str, int]
 
 WARM_TTL: Final = "10m"
 """For what shall stay warm during a search and a run: rows that were read together also expire together."""
+
+TELEMETRY_OFF: Final = {
+    "KEYSCORE_ACCESS_LOG": "off",
+    "KEYSCORE_TRACE_RATIO": "0",
+    "KEYSCORE_STAGE_SAMPLING": "1000000000",
+}
+"""As quiet as a service can be told to be: nothing pushed, traced, sampled or logged."""
 
 
 def say(text: str) -> None:
@@ -184,17 +190,18 @@ class Bench:
         lines = (line.rpartition(" ") for line in answer.decode().splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in lines}
 
-    async def restart(self, number: int = 0) -> None:
-        """Puts a new process in the place of one that has ended; returns when it is ready."""
+    async def restart(self, number: int = 0, *, look_every_s: float = 0.05) -> None:
+        """Puts a new process in the place of one; returns when it is ready, which is looked for so often."""
         self.services[number].kill()
         self.services[number] = self._spawn(number)
-        await answering(self.services[number], self.addresses[number][1], "/readyz")
+        port = self.addresses[number][1]
+        await answering(self.services[number], port, "/readyz", look_every_s=look_every_s)
 
     def _spawn(self, number: int) -> Child:
         return processes.start(
             f"service {number}",
             [sys.executable, "-m", "service"],
-            log=LOGS / f"service{number}-{os.getpid()}.log",
+            log=LOGS / f"service-{self.addresses[number][1]}.log",
             core=processes.SERVICE_CORE,
             environment={**self.environment, "KEYSCORE_PORT": str(self.addresses[number][1])},
             stdout=self._stdout,
@@ -230,7 +237,7 @@ async def _start_emulator(stack: AsyncExitStack, served: Served, latency_ms: flo
     port, rest_port = free_port(), free_port()
     arguments = ("--port", port, "--rest-port", rest_port, "--sqlite-path", served.store, "--latency-ms", latency_ms)
     command = keyscore("emulator", *map(str, arguments))
-    log = LOGS / f"emulator-{os.getpid()}.log"
+    log = LOGS / f"emulator-{port}.log"
     child = processes.start("the emulator", command, log=log, core=processes.LOAD_CORE)
     stack.callback(child.kill)
     await answering(child, rest_port, "/_emulator/serving")

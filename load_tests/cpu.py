@@ -1,4 +1,4 @@
-"""CPU time of the service's processes, read while a load runs."""
+"""CPU time of the service's processes, read while a load runs; and what others took of the service's core."""
 
 import asyncio
 import contextlib
@@ -49,6 +49,43 @@ class CpuWatch:
 
     def _read(self) -> None:
         self.used.append((time.monotonic() - self._begun, sum(map(_used, self._processes))))
+
+
+CoreTimes = tuple[float, float, float]
+"""Seconds of a core in all, of those idle, and CPU seconds of the process that it is for."""
+
+
+def share_of_others(before: CoreTimes, after: CoreTimes) -> float:
+    """Share of a core's time that neither the process had nor nobody."""
+    whole, idle, own = (now - then for now, then in zip(after, before, strict=True))
+    return max(1 - (idle + own) / whole, 0.0) if whole > 0 else 0.0
+
+
+class Neighbours:
+    """Who else was on a core that one process should have for itself: other programs, and other machines on this one.
+
+    Args:
+        pid: The process.
+        core: Its core.
+    """
+
+    def __init__(self, pid: int, core: int) -> None:
+        self._process = psutil.Process(pid)
+        self._core = core
+        self._begun = self._read()
+
+    def share(self) -> float:
+        """Share of the core's time since the beginning that neither the process had nor nobody."""
+        return share_of_others(self._begun, self._read())
+
+    def _read(self) -> CoreTimes:
+        """Nothing where there is no such core."""
+        cores = psutil.cpu_times(percpu=True)
+        if self._core >= len(cores):
+            return 0.0, 0.0, 0.0
+        core = cores[self._core]._asdict()
+        whole = sum(seconds for name, seconds in core.items() if not name.startswith("guest"))  # user time has those
+        return whole, core["idle"] + core.get("iowait", 0.0), _used(self._process)
 
 
 def _family(pid: int) -> list[psutil.Process]:

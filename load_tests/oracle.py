@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from load_tests.bundles import PLAIN_COLUMNS, PLAIN_VIEW, Served, plain_values
+from load_tests.bundles import PLAIN_VIEW, Served, plain_values
 from load_tests.catalogue import Catalogue
 from load_tests.expectations import Case, defaulted_of, expected_values
-from load_tests.scoring import Scores
+from load_tests.scoring import Scores, Tables
 from load_tests.stories import Span, Wrong, count_flags, examine
 from load_tests.truth import Truth
 
@@ -70,7 +70,7 @@ class Oracle:
         self._plain = []
         for begin in range(0, served.entities, _CHUNK):
             numbers = np.arange(begin, min(begin + _CHUNK, served.entities))
-            self._plain += self._scores.of_matrix(plain_values(numbers))
+            self._plain += self._scores.of_matrix(plain_values(numbers, served.features))
 
     def check(
         self, request: bytes, status: int, headers: Mapping[str, str], body: bytes, span: Span | None = None
@@ -98,6 +98,18 @@ class Oracle:
         except Wrong as wrong:
             return f"{asked_id}: {wrong}"
         return None
+
+    def inputs_of(self, instance: Any) -> tuple[dict[str, Any] | None, dict[str, str]]:
+        """The model's inputs for an instance as its features are now, and their statuses; see `expected_values`."""
+        case = Case.of(self.catalogue, instance)
+        now = {name: self.truth.current(name, key) for name, key in case.key_of.items()}
+        return expected_values(self.catalogue, case, now)
+
+    def tables_of(self, instances: Sequence[Any]) -> Tables:
+        """What CatBoost is to be asked about instances that can be scored."""
+        known = [inputs for inputs, _ in map(self.inputs_of, instances) if inputs is not None]
+        _same(len(known), len(instances), "the number of instances that can be scored")
+        return self._scores.tables_of(known)
 
     def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if status not in self._refusals:
@@ -140,9 +152,7 @@ class Oracle:
         """Scores of each instance's features as they are now, and how many defaults they use."""
         if self._plain:
             return [(self._plain_scores(instance), 0) for instance in instances]
-        cases = [Case.of(self.catalogue, instance) for instance in instances]
-        now = [{name: self.truth.current(name, key) for name, key in case.key_of.items()} for case in cases]
-        expected = [expected_values(self.catalogue, case, rows) for case, rows in zip(cases, now, strict=True)]
+        expected = list(map(self.inputs_of, instances))
         scored = iter(self._scores.of_many(known) if (known := [one for one, _ in expected if one is not None]) else ())
         return [
             (None, 0) if one is None else (next(scored), defaulted_of(self.catalogue, statuses))
@@ -211,7 +221,6 @@ class Oracle:
                 one["status"] == "PRESENT" and one["source"] in ("store", "cache") and one["cached_s"] <= ttl_s
                 for one in used.values()
             )
-            and len(row) == len(PLAIN_COLUMNS)
             and close(scores, self._plain[int(case.key_of[PLAIN_VIEW][1:])])
         )
 

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -45,6 +45,18 @@ _STYLE: Final[Any] = {  # the type that matplotlib declares lists every name it 
     "legend.frameon": False,
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
+}
+
+GOOD_ANYWHERE: Final = "#3b82f6"
+_GREY: Final = "#7d8590"
+_ANY_GROUND: Final[Any] = {  # same; a grey with a contrast of 4 on white and on near black alike
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _GREY,
+    "axes.titlecolor": _GREY,
+    "grid.color": f"{_GREY}40",
+    "text.color": _GREY,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
 }
 
 _PERCENTILES: Final = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
@@ -176,3 +188,26 @@ def _svg(figure: Figure) -> str:
         figure.savefig(found, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = found.getvalue()
     return text[text.index("<svg") :]
+
+
+def latency_over_rate(curves: Mapping[str, Sequence[RatePoint]]) -> str:
+    """p50 and p99 over the offered rate, a colour for each service; to be read on white and on dark."""
+    with mpl.rc_context({**_STYLE, **_ANY_GROUND}):
+        figure = Figure(figsize=(7.4, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for (name, points), colour in zip(curves.items(), (GOOD_ANYWHERE, REFUSED), strict=False):
+            ordered = sorted(points, key=lambda point: point.offered)
+            offered = [point.offered for point in ordered]
+            for label, marker, line, times in (
+                ("p99", "o", "-", [point.p99_s * 1000 for point in ordered]),
+                ("p50", ".", ":", [point.p50_s * 1000 for point in ordered]),
+            ):
+                axes.plot(offered, times, color=colour, linestyle=line, marker=marker, label=f"{name} {label}")
+        axes.set_title("Latency over rate, one warm ID, from when each request was due")
+        axes.set_xlabel("requests/s")
+        axes.set_xlim(0)
+        _log_milliseconds(axes)
+        _headroom(axes)
+        axes.legend(loc="upper left", ncols=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+        return _svg(figure)

@@ -177,8 +177,10 @@ def free_port() -> int:
     raise ProcessFailed(f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
-async def answering(child: Child, port: int, path: str, patience_s: float = _START_PATIENCE_S) -> None:
-    """Returns once the process answers `GET path` with 200.
+async def answering(
+    child: Child, port: int, path: str, patience_s: float = _START_PATIENCE_S, *, look_every_s: float = 0.05
+) -> None:
+    """Returns once the process answers `GET path` with 200, which is looked for every `look_every_s` seconds.
 
     Raises:
         ProcessFailed: It ended, or did not within `patience_s` seconds.
@@ -189,7 +191,7 @@ async def answering(child: Child, port: int, path: str, patience_s: float = _STA
             raise ProcessFailed(f"{child.name} ended with exit code {child.popen.returncode}:\n{child.last_words()}")
         if time.monotonic() > give_up:
             raise ProcessFailed(f"{child.name} does not answer {path} on port {port}:\n{child.last_words()}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(look_every_s)
 
 
 async def status_of(port: int, path: str, patience_s: float = 2.0) -> int | None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from load_tests.catalogue import Feature
 
+Tables = tuple[NDArray[np.float32], NDArray[np.object_]]
+
 _MISSING_CATEGORY: Final = "nan"  # what the service shows as null and tells the model; its shipped word for it
 
 
@@ -37,12 +39,17 @@ class Scores:
 
     def of_many(self, values: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """The scores of several entities; at least one."""
-        numbers = np.array([[_number(one[name]) for name in self._numbers] for one in values], dtype=np.float32)
+        numbers, words = self.tables_of(values)
         if not self._categories:
             return self.of_matrix(numbers)
-        words = np.array([[_word(one[name]) for name in self._categories] for one in values], dtype=object)
         data = catboost.FeaturesData(numbers, words, self._numbers, self._categories)
         return self._predict(catboost.Pool(data)).tolist()  # type: ignore[no-any-return]
+
+    def tables_of(self, values: Sequence[Mapping[str, Any]]) -> Tables:
+        """The numbers `(n_rows, n_numeric)` and the words `(n_rows, n_categorical)` of several entities."""
+        numbers = np.array([[_number(one[name]) for name in self._numbers] for one in values], dtype=np.float32)
+        words = np.array([[_word(one[name]) for name in self._categories] for one in values], dtype=object)
+        return numbers, words
 
     def of_matrix(self, numbers: NDArray[np.floating[Any]]) -> list[list[float]]:
         """The scores of many entities of a model without categories, `(n_rows, n_features)` in the model's order."""

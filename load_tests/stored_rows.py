@@ -8,11 +8,16 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 Row = Mapping[str, Any]
+
+_MULTIPLY: Final = """
+WITH RECURSIVE copies(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM copies WHERE number + 1 < ?)
+INSERT INTO rows SELECT view, key || '-' || number, row FROM rows, copies WHERE view = ?
+"""
 
 
 def view_names(path: Path) -> list[str]:
@@ -35,3 +40,16 @@ def write_row(path: Path, view: str, key: str, values: Row) -> None:
             "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
             (view, key, orjson.dumps({"values": dict(values), "event_time": None})),
         )
+
+
+def multiplied(source: Path, target: Path, copies: Mapping[str, int]) -> None:
+    """Copies a file; there, the named views hold every row so many times, under `key`, `key-1`, `key-2` and so on."""
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as original,
+        closing(sqlite3.connect(target)) as copy,
+        copy,
+    ):
+        original.backup(copy)
+        for view, times in copies.items():
+            if times > 1:
+                copy.execute(_MULTIPLY, (times, view))

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from load_tests.bundles import PLAIN_COLUMNS, PLAIN_VIEW, Served, plain_key, plain_values
+from load_tests.bundles import PLAIN_FEATURES, PLAIN_VIEW, Served, plain_columns, plain_key, plain_values
 from load_tests.stored_rows import Row, read_rows, view_names, write_row
 
 FindRow = Callable[[str, str], Row | None]
@@ -45,7 +45,8 @@ class Truth:
     @classmethod
     def of(cls, served: Served) -> "Truth":
         """The truth about what is served."""
-        return cls(plain_rows(served.entities) if served.entities else stored_rows(served.store), served.store)
+        find = plain_rows(served.entities, served.features) if served.entities else stored_rows(served.store)
+        return cls(find, served.store)
 
     def now(self) -> float:
         """The time by which changes are known."""
@@ -85,7 +86,7 @@ class Truth:
         last.until = self._now()
 
 
-def plain_rows(entities: int) -> FindRow:
+def plain_rows(entities: int, features: int = PLAIN_FEATURES) -> FindRow:
     """Rows of the plain bundle."""
     prefix: Final = plain_key(0)[0]
 
@@ -93,15 +94,15 @@ def plain_rows(entities: int) -> FindRow:
         digits = key.removeprefix(prefix)
         if view != PLAIN_VIEW or not digits.isdecimal() or plain_key(int(digits)) != key or int(digits) >= entities:
             return None
-        return plain_row(int(digits))
+        return plain_row(int(digits), features)
 
     return find
 
 
-def plain_row(number: int) -> Row:
+def plain_row(number: int, features: int = PLAIN_FEATURES) -> Row:
     """The values of one entity of the plain bundle."""
-    values: list[float] = plain_values(np.array([number]))[0].tolist()
-    return dict(zip(PLAIN_COLUMNS, values, strict=True))
+    values: list[float] = plain_values(np.array([number]), features)[0].tolist()
+    return dict(zip(plain_columns(features), values, strict=True))
 
 
 def stored_rows(store: Path) -> FindRow:

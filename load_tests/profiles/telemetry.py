@@ -10,7 +10,7 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from load_tests.bench import WARM_TTL, Bench
+from load_tests.bench import TELEMETRY_OFF, WARM_TTL, Bench
 from load_tests.closed_loop import throughput
 from load_tests.generator import run_load
 from load_tests.holes import black_holed_collector, live_collector, stalled_pipe
@@ -29,7 +29,6 @@ _KIND: Final = "simple_warm"
 _SHARE: Final = 0.5
 _CALLERS: Final = 64
 _TURNS: Final = 6
-_OFF: Final = {"KEYSCORE_ACCESS_LOG": "off", "KEYSCORE_TRACE_RATIO": "0", "KEYSCORE_STAGE_SAMPLING": "1000000000"}
 _EVERYTHING: Final = {
     "KEYSCORE_ACCESS_LOG": "all",
     "KEYSCORE_LOG_FORMAT": "json",
@@ -100,7 +99,9 @@ async def _throughput(options: Options, results: Results) -> None:
         on = {"KEYSCORE_OTLP_ENDPOINT": url, **(_EVERYTHING if options.control else {})}
         benches = {
             "on": await stack.enter_async_context(Bench.start(store="sqlite", seed=options.seed, service_env=on)),
-            "off": await stack.enter_async_context(Bench.start(store="sqlite", seed=options.seed, service_env=_OFF)),
+            "off": await stack.enter_async_context(
+                Bench.start(store="sqlite", seed=options.seed, service_env=TELEMETRY_OFF)
+            ),
         }
         found: dict[str, list[float]] = {"on": [], "off": []}
         for turn in range(-1, 1 if options.short else _TURNS):
