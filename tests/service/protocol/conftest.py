@@ -200,6 +200,8 @@ class App:
         headers = [(b"content-length", b"%d" % len(said))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if path == "/begun":
+            await send({"type": "http.response.body", "body": said[:1], "more_body": True})
+        if path in ("/begun", "/promised"):
             await asyncio.Event().wait()
         await send({"type": "http.response.body", "body": said})
 

@@ -99,7 +99,16 @@ async def test_an_answer_that_had_begun_when_time_ran_out_is_cut_off(running: An
     running.server.config.timeout_graceful_shutdown = 0.0
     running.server.drain(0.0)
     assert (await caller.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
-    assert caller._got.endswith(b"\r\n\r\n")
+    assert len(caller._got.partition(b"\r\n\r\n")[2]) == 1
+    await running.run
+
+
+async def test_an_answer_of_which_nothing_was_written_when_time_ran_out_is_another_one(running: Any) -> None:
+    caller = await running.caller(b"GET /promised HTTP/1.1\r\nHost: x\r\n\r\n")
+    await running.until(lambda: len(running.seen) == 1)
+    running.server.config.timeout_graceful_shutdown = 0.0
+    running.server.drain(0.0)
+    assert (await caller.answer()).problem == "not-ready"
     await running.run
 
 
