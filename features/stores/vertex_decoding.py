@@ -68,13 +68,17 @@ def decode_features(message: Any, layout: RowLayout) -> ReadAnswer:
         return None
     values: dict[str, Value] = {}
     times: dict[str, float | None] = {}
+    last, moment = None, None
     try:
         for pair in message.key_values.features:
-            value = pair.value
+            name, value = pair.name, pair.value
             kind = value.WhichOneof("value")
             # A type we do not take is handed on as a list, which fits no column that the model needs.
-            values[pair.name] = None if kind is None else getattr(value, kind) if kind in _SCALARS else _UNFIT
-            times[pair.name] = _seconds(value.metadata) if value.HasField("metadata") else None
+            values[name] = None if kind is None else getattr(value, kind) if kind in _SCALARS else _UNFIT
+            metadata = value.metadata
+            if metadata != last:  # as a rule all values of a row are of one time
+                last, moment = metadata, _seconds(metadata)
+            times[name] = moment
         return _row(values, times, layout)
     except ValueMismatch as error:
         return StoreAnswerInvalid(str(error))
@@ -84,6 +88,8 @@ _UNFIT: Final[Any] = ()
 
 
 def _row(values: Mapping[str, Value], times: Mapping[str, float | None], layout: RowLayout) -> ReadAnswer:
+    if len(set(times.values())) == 1 and times.keys() >= layout.names:
+        return layout.pack(values, next(iter(times.values())))
     dated = {
         times.get(column.name)
         for column in layout.columns

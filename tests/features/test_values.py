@@ -183,3 +183,30 @@ def test_text_with_a_lone_surrogate_fits_no_column() -> None:
     with pytest.raises(ValueMismatch):
         as_dtype("\udcff", Column("a", DType.STRING))
     assert as_dtype("žluť", Column("a", DType.STRING)) == "žluť"
+
+
+@given(
+    st.lists(
+        st.floats(-3.5e38, 3.5e38) | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, None, 7, True, "x", -0.0]),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_row_of_nothing_but_floats_is_packed_like_any_other(values: list[Value]) -> None:
+    """All at once where it can be; against value by value."""
+    columns = [Column(f"c{at}", DType.FLOAT) for at in range(len(values))]
+    sent = {column.name: value for column, value in zip(columns, values, strict=True)}
+
+    def pack(*more: Column) -> bytes | str:
+        try:
+            return RowLayout((*columns, *more)).pack(sent, None).numbers
+        except ValueMismatch as error:
+            return str(error)
+
+    assert pack() == pack(Column("a text, which makes it go value by value", DType.STRING))
+
+
+def test_a_row_of_floats_that_lacks_one_has_a_null() -> None:
+    layout = RowLayout((Column("a", DType.FLOAT), Column("b", DType.FLOAT)))
+    row = layout.pack({"a": 1.0}, None)
+    assert (layout.value(row, 0), layout.value(row, 1), row.nulls) == (1.0, None, 0b10)

@@ -199,11 +199,16 @@ class App:
             said = b"b" * 20_000_000
         headers = [(b"content-length", b"%d" % len(said))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        if path == "/begun":
-            await send({"type": "http.response.body", "body": said[:1], "more_body": True})
         if path in ("/begun", "/promised"):
-            await asyncio.Event().wait()
+            await _hang(send, said[: path == "/begun"])
         await send({"type": "http.response.body", "body": said})
+
+
+async def _hang(send: Send, begun: bytes) -> None:
+    """Says so much of the answer, if anything, and nothing more."""
+    if begun:
+        await send({"type": "http.response.body", "body": begun, "more_body": True})
+    await asyncio.Event().wait()
 
 
 async def _read(receive: Receive, most: float = inf) -> bytes | None:
