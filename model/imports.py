@@ -1,21 +1,34 @@
-"""How a library is kept from importing what we do not need of it."""
+"""How CatBoost is kept from importing pandas, which a service has no use for."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
+
+
+class _DataFrame:
+    """What nothing is an instance of."""
+
+
+class _Series:
+    """What nothing is an instance of."""
 
 
 @contextmanager
-def unimportable(name: str) -> Iterator[None]:
-    """While this lasts, `import name` fails as if it were not installed, unless it has been imported already.
+def without_pandas() -> Iterator[None]:
+    """What is imported meanwhile and wants pandas gets a stand-in, unless pandas has been imported already.
 
-    Source: https://docs.python.org/3/reference/import.html#the-module-cache ("setting it to None").
+    CatBoost asks of every input whether it is a `DataFrame` or a `Series`. Where pandas is not installed, its Python
+    half has a stand-in of its own, just like this one, and its compiled half breaks.
     """
-    if name in sys.modules:
+    if "pandas" in sys.modules:
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment]  # what the import system defines for this
+    stand_in = ModuleType("pandas")
+    stand_in.DataFrame = _DataFrame  # type: ignore[attr-defined]  # a module made here
+    stand_in.Series = _Series  # type: ignore[attr-defined]  # same
+    sys.modules["pandas"] = stand_in
     try:
         yield
     finally:
-        del sys.modules[name]
+        del sys.modules["pandas"]

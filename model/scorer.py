@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from model.container import check_container
 from model.errors import ModelInvalid, ScoringFailed
-from model.imports import unimportable
+from model.imports import without_pandas
 from model.signature import DEFAULT_THRESHOLD, Signature, Task, prediction_type_of, task_of
 
-# CatBoost can do without pandas, and a service never has data frames; with it comes pyarrow, wherever that is
-# installed: 0.2 s and 63 MB in all. Training imports pandas first, and so keeps it.
-with unimportable("pandas"):
+# A service never has data frames; pandas, and pyarrow which comes with it, take 0.2 s and 63 MB. Training imports
+# pandas first, and so keeps it.
+with without_pandas():
     import catboost
 
 Categories = NDArray[np.object_] | Sequence[Sequence[str | bytes]]
