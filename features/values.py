@@ -9,7 +9,7 @@ integers, booleans and strings are held as they were read, beside their float64 
 import math
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, cast
@@ -132,12 +132,16 @@ class RowLayout:
 
     Attributes:
         columns: The columns in the order in which the spec first names them.
+        names: Their names.
+        numeric: The names of those that are numbers.
+        all_floats: Whether all of them are floats.
+        no_numbers: What stands for the numbers of a row that is not there.
     """
 
     columns: tuple[Column, ...]
     names: frozenset[str] = field(init=False, repr=False)
     numeric: tuple[str, ...] = field(init=False)
-    _all_floats: bool = field(init=False, repr=False)
+    all_floats: bool = field(init=False, repr=False)
     _number_at: tuple[int, ...] = field(init=False, repr=False)
     _exact_at: tuple[int, ...] = field(init=False, repr=False)
     _struct: struct.Struct = field(init=False, repr=False, compare=False)
@@ -149,7 +153,7 @@ class RowLayout:
         put = object.__setattr__  # the dataclass is frozen; these follow from `columns`
         put(self, "names", frozenset(column.name for column in self.columns))
         put(self, "numeric", tuple(numeric))
-        put(self, "_all_floats", not exact)
+        put(self, "all_floats", not exact)
         put(self, "_number_at", tuple(_position(c.name, numeric) for c in self.columns))
         put(self, "_exact_at", tuple(_position(c.name, exact) for c in self.columns))
         put(self, "_struct", struct.Struct(f"={len(numeric)}d"))
@@ -183,7 +187,7 @@ class RowLayout:
         Raises:
             ValueMismatch: A value does not fit its column's type.
         """
-        if self._all_floats and not event_times:
+        if self.all_floats and not event_times:
             packed = self._packed_floats(values)
             if packed is not None:
                 return FeatureRow(packed, (), 0, event_time)
@@ -214,10 +218,11 @@ class RowLayout:
         if set(map(type, numbers)) != {float}:
             return None
         floats = cast("list[float]", numbers)
-        # a NaN makes the sum one, and then nothing is true of it
-        if abs(sum(floats)) < math.inf and min(floats) >= -FLOAT32_MAX and max(floats) <= FLOAT32_MAX:
-            return self._struct.pack(*floats)
-        return None
+        return self._struct.pack(*floats) if _all_finite(floats) else None
+
+    def row_of_floats(self, packed: bytes, event_time: float | None) -> FeatureRow | None:
+        """The row of `all_floats` with these numbers, packed like `FeatureRow.numbers`; None if one does not fit."""
+        return FeatureRow(packed, (), 0, event_time) if _all_finite(self._struct.unpack(packed)) else None
 
     def value(self, row: FeatureRow, column: int) -> Value:
         """The exact value of column number `column`; None for null."""
@@ -258,6 +263,12 @@ def as_dtype(value: object, column: Column) -> Value:
         case DType.STRING if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
     raise ValueMismatch(column.name, column.dtype)
+
+
+def _all_finite(numbers: Sequence[float]) -> bool:
+    """Whether float32 holds all of them."""
+    # a NaN makes the sum one, and then nothing is true of it
+    return abs(sum(numbers)) < math.inf and min(numbers) >= -FLOAT32_MAX and max(numbers) <= FLOAT32_MAX
 
 
 def _finite(value: float, column: Column) -> float:

@@ -44,8 +44,8 @@ _LAST_RESORT_S: Final = 8.95
 _GC_THRESHOLDS: Final = (10_000, 10, 100)
 """When garbage is collected. What requests leave behind dies young, and the first two generations find it in a few
 milliseconds at most; looking for it every thousand objects instead took 8 % of a warm request. The third holds the
-cache, takes 0.5 us for each of its objects (30 ms for 20,000 rows, measured), and by the interpreter's own thresholds ran
-three times a second while rows were read. Now it runs every ten million objects."""
+cache, takes 0.5 us for each of its objects (30 ms for 20,000 rows, measured), and by the interpreter's own thresholds
+ran three times a second while rows were read. Now it runs every ten million objects."""
 
 _KEEP_ALIVE_S: Final = 620.0
 """Seconds that a connection may idle. Google's load balancers keep theirs for 600 s: who closes first loses requests.

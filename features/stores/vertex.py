@@ -34,6 +34,7 @@ from features.stores.vertex_messages import (
     StreamingRequest,
 )
 from features.stores.vertex_names import FORM, parse_view_name, regional_host
+from features.stores.vertex_rows import RowDecoder
 from features.turns import Turns
 from features.values import EntityKey
 
@@ -84,6 +85,7 @@ class VertexStore:
         """
         self._regions = {view.name: region_of(view) for view in views}
         self._sources = {view.name: view.source or "" for view in views}
+        self._decoders: dict[str, RowDecoder] = {}
         self._tokens = tokens
         self._endpoint = endpoint
         self._rest_endpoint = rest_endpoint
@@ -166,7 +168,7 @@ class VertexStore:
                 return await self._stream(channel, view, keys, deadline)
             except CallFailed as failed:
                 if failed.code == "NOT_FOUND":  # of all of them
-                    return partial(decode_unaries, dict.fromkeys(keys), view.layout)
+                    return partial(decode_unaries, dict.fromkeys(keys), self._decoder(view))
                 if self._mode is ReadMode.STREAMING:
                     raise failed.error from failed
                 if failed.code == "UNIMPLEMENTED":
@@ -183,7 +185,7 @@ class VertexStore:
         outages = [failure for failure in failures if not isinstance(failure, StoreAnswerInvalid)]
         if outages and len(failures) == len(keys):
             raise outages[0]  # the whole read failed: who retries and who throttles must hear of it
-        return partial(decode_unaries, dict(zip(keys, sent, strict=True)), view.layout)
+        return partial(decode_unaries, dict(zip(keys, sent, strict=True)), self._decoder(view))
 
     async def _fetch(
         self, channel: VertexChannel, view: FeatureView, key: EntityKey, deadline: Deadline
@@ -219,7 +221,7 @@ class VertexStore:
         await self._turns.over(len(received), read, at_once=1)
         for message in messages:
             check_status(message)
-        return partial(decode_stream, messages, keys, view.layout)
+        return partial(decode_stream, messages, keys, self._decoder(view))
 
     def _watch(self, view: str, answers: Mapping[EntityKey, ReadAnswer]) -> None:
         """Fifty NOT_FOUND in a row may mean that the view itself is gone."""
@@ -253,6 +255,12 @@ class VertexStore:
             self._missing.discard(view)
         elif presence is Presence.UNKNOWN:
             log.warning("whether the feature view %s exists could not be looked up", view)
+
+    def _decoder(self, view: FeatureView) -> RowDecoder:
+        known = self._decoders.get(view.name)
+        if known is None or known.layout is not view.layout:  # it is for the reader to say which columns are wanted
+            known = self._decoders[view.name] = RowDecoder(view.layout)
+        return known
 
     def _host(self, region: str) -> str:
         return self._endpoint or f"{regional_host(region)}:443"

@@ -3,7 +3,7 @@
 Values are read by presence, never by truth: `False`, `0` and `""` are values, a value with nothing set is null.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from features.errors import StoreAnswerInvalid
@@ -35,8 +35,8 @@ def decode_data_key(data_key: Any) -> EntityKey | None:
     return None
 
 
-def decode_fetch_response(data: bytes, key: EntityKey, layout: RowLayout) -> ReadAnswer:
-    """The answer to a unary read of `key`."""
+def decode_fetch_response(data: bytes, key: EntityKey, decode: Callable[[Any], ReadAnswer]) -> ReadAnswer:
+    """The answer to a unary read of `key`, whose features `decode` reads."""
     try:
         message = FetchResponse.FromString(data)
     except DecodeError:
@@ -44,7 +44,7 @@ def decode_fetch_response(data: bytes, key: EntityKey, layout: RowLayout) -> Rea
     named = decode_data_key(message.data_key)
     if named is not None and named != key:
         return StoreAnswerInvalid("the answer is about another entity")
-    return decode_features(message, layout)
+    return decode(message)
 
 
 def decode_message(data: bytes) -> Any:
@@ -77,7 +77,7 @@ def decode_features(message: Any, layout: RowLayout) -> ReadAnswer:
             values[name] = None if kind is None else getattr(value, kind) if kind in _SCALARS else _UNFIT
             metadata = value.metadata
             if metadata != last:  # as a rule all values of a row are of one time
-                last, moment = metadata, _seconds(metadata)
+                last, moment = metadata, seconds_of(metadata)
             times[name] = moment
         return _row(values, times, layout)
     except ValueMismatch as error:
@@ -100,7 +100,8 @@ def _row(values: Mapping[str, Value], times: Mapping[str, float | None], layout:
     return layout.pack(values, None, times)
 
 
-def _seconds(metadata: Any) -> float | None:
+def seconds_of(metadata: Any) -> float | None:
+    """The Unix seconds at which a value came to be, as its `FeatureValue.Metadata` says; None if it does not."""
     if not metadata.HasField("generate_time"):
         return None
     moment = metadata.generate_time
