@@ -47,6 +47,32 @@ def test_a_scan_over_unknown_keys_pushes_no_row_out(view: FeatureView) -> None:
     assert repr(cache) == "<ViewCache 3/3 rows, 3 known absent>"
 
 
+def test_where_all_rows_were_used_the_oldest_goes_and_the_new_one_stays(view: FeatureView) -> None:
+    cache = _cache(view)
+    for key in ("C1", "C2", "C3"):
+        cache.put(key, _row(1), 0.0)
+        cache.get(key)
+    cache.put("C4", _row(1), 0.0)
+    assert [key for key in ("C1", "C2", "C3", "C4") if cache.get(key)] == ["C2", "C3", "C4"]
+
+
+def test_to_make_room_few_rows_are_looked_at_however_many_were_used(view: FeatureView) -> None:
+    cache = _cache(view, max_rows=1_000)
+    rows = [cache.put(f"C{at}", _row(1), 0.0) for at in range(1_000)]
+    assert cache.fresh([f"C{at}" for at in range(1_000)], 1.0) == rows
+    cache.put("new", _row(1), 0.0)
+    assert sum(not row.used for row in rows) == 64
+    assert len(cache) == 1_000
+    assert cache.get("new") is not None
+
+
+def test_a_row_that_was_read_again_begins_anew(view: FeatureView) -> None:
+    cache = _cache(view)
+    for key in ("C1", "C2", "C3", "C1", "C4"):
+        cache.put(key, _row(1), 0.0)
+    assert [key for key in ("C1", "C2", "C3", "C4") if cache.get(key)] == ["C1", "C3", "C4"]
+
+
 @pytest.mark.parametrize("keys", [["C1"], ["C1", "C2"], ["C2", "C1", "C2"]])
 def test_fresh_rows_are_found_for_all_keys_or_for_none(view: FeatureView, keys: list[str]) -> None:
     cache = _cache(view)
