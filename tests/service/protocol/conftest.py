@@ -197,11 +197,19 @@ class App:
             await self.gate.wait()
         if path == "/big":
             said = b"b" * 20_000_000
-        headers = [(b"content-length", b"%d" % len(said))]
+        headers = [(b"content-length", b"%d" % len(said)), *_MORE_HEADERS.get(path, ())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if path in ("/begun", "/promised"):
             await _hang(send, said[: path == "/begun"])
         await send({"type": "http.response.body", "body": said})
+
+
+_MORE_HEADERS = {
+    "/forged": [(b"x-said", b"a\r\nx-forged: b")],
+    "/returned": [(b"x-said", b"a\rx-forged: b")],
+    "/nul": [(b"x-said", b"a\0b")],
+    "/named": [(b"x said", b"a")],
+}
 
 
 async def _hang(send: Send, begun: bytes) -> None:

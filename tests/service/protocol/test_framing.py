@@ -168,3 +168,11 @@ async def test_requests_in_single_bytes_are_understood_like_any_other(site: Any)
     assert (await caller.answer()).body == b"POST /echo"
     assert (await caller.answer()).body == b"GET /get"
     assert site.bodies == [b"abcde", b""]
+
+
+@pytest.mark.parametrize("path", ["forged", "returned", "nul", "named"])
+async def test_an_answer_with_a_header_that_is_none_is_never_sent(site: Any, path: str) -> None:
+    caller = await site.caller(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = await caller.answer()
+    assert answer.status == 500
+    assert not {"x-forged", "x-said", "x said"} & set(answer.headers)
