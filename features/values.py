@@ -135,7 +135,6 @@ class RowLayout:
         names: Their names.
         numeric: The names of those that are numbers.
         all_floats: Whether all of them are floats.
-        no_numbers: What stands for the numbers of a row that is not there.
     """
 
     columns: tuple[Column, ...]
@@ -145,7 +144,6 @@ class RowLayout:
     _number_at: tuple[int, ...] = field(init=False, repr=False)
     _exact_at: tuple[int, ...] = field(init=False, repr=False)
     _struct: struct.Struct = field(init=False, repr=False, compare=False)
-    no_numbers: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         numeric = [column.name for column in self.columns if column.dtype.numeric]
@@ -157,7 +155,6 @@ class RowLayout:
         put(self, "_number_at", tuple(_position(c.name, numeric) for c in self.columns))
         put(self, "_exact_at", tuple(_position(c.name, exact) for c in self.columns))
         put(self, "_struct", struct.Struct(f"={len(numeric)}d"))
-        put(self, "no_numbers", self._struct.pack(*[_NAN] * len(numeric)))
 
     def __reduce__(self) -> tuple[type["RowLayout"], tuple[tuple[Column, ...]]]:
         """`struct.Struct` cannot be pickled; the columns say it all."""
@@ -259,7 +256,7 @@ def as_dtype(value: object, column: Column) -> Value:
         case DType.BOOL if isinstance(value, bool):
             return value
         case DType.STRING if isinstance(value, str) and encodable(value):
-            return sys.intern(value)  # categories are few: a hundred thousand rows share them, and caches of all kinds
+            return sys.intern(str(value))  # categories are few: a hundred thousand rows share them
         case DType.STRING if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
     raise ValueMismatch(column.name, column.dtype)

@@ -5,6 +5,7 @@ import math
 import pickle
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ def test_numbers_hold_every_numeric_column_in_order_and_nan_for_null() -> None:
     assert math.isnan(numbers[3])
     assert LAYOUT.numeric == ("balance", "visits", "active", "limit")
     assert [LAYOUT.number_position(at) for at in range(5)] == [0, 1, 2, -1, 3]
-    assert LAYOUT.no_numbers == struct.pack("=4d", *[math.nan] * 4)
+    assert LAYOUT.pack({}, None).numbers == struct.pack("=4d", *[math.nan] * 4)
 
 
 def test_columns_that_the_model_does_not_need_are_dropped() -> None:
@@ -210,3 +211,9 @@ def test_a_row_of_floats_that_lacks_one_has_a_null() -> None:
     layout = RowLayout((Column("a", DType.FLOAT), Column("b", DType.FLOAT)))
     row = layout.pack({"a": 1.0}, None)
     assert (layout.value(row, 0), layout.value(row, 1), row.nulls) == (1.0, None, 0b10)
+
+
+def test_text_of_a_kind_of_its_own_is_kept_as_plain_text() -> None:
+    """Columnar files give such."""
+    kept = as_dtype(np.str_("Oslo"), Column("city", DType.STRING))
+    assert (type(kept), kept) == (str, "Oslo")
