@@ -42,7 +42,8 @@ async def metrics(request: Request) -> Response:
     if service.settings.workers > 1:
         count = service.settings.workers
         return problem_answer(
-            request, Problem(ONE_OF_MANY, f"a scrape reaches one of {count} workers; push with KEYSCORE_OTLP_ENDPOINT")
+            request.scope,
+            Problem(ONE_OF_MANY, f"a scrape reaches one of {count} workers; push with KEYSCORE_OTLP_ENDPOINT"),
         )
     return Response(service.metrics.text(), media_type=METRICS_MEDIA_TYPE)
 
@@ -50,12 +51,12 @@ async def metrics(request: Request) -> Response:
 async def answer_framework_error(request: Request, error: Exception) -> Response:
     """The problem document of what the framework refuses."""
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for no other; for the type checker
-    return problem_answer(request, _http_problem(request, error), (error.headers or {}).items())
+    return problem_answer(request.scope, _http_problem(request, error), (error.headers or {}).items())
 
 
 async def answer_unhandled_error(request: Request, error: Exception) -> Response:
     """The problem document of an error on a path of the framework's own; it goes on to `Outermost`, which logs it."""
-    return problem_answer(request, problem_for(error))
+    return problem_answer(request.scope, problem_for(error))
 
 
 async def _answer(request: Request, *, detailed: bool) -> Response:

@@ -7,7 +7,6 @@ health routes: a path that is added later is guarded unless somebody says otherw
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +14,7 @@ from features.clock import Clock
 from service.admission import PERMIT
 from service.authentication import Authenticator
 from service.errors import RequestError
+from service.lean_routes import problem_answer
 from service.problems import problem_for
 
 _READ_ONLY: Final = ("GET", "HEAD")
@@ -52,11 +52,8 @@ class BearerGuard:
             try:
                 await self._check(scope)
             except RequestError as error:
-                problem = problem_for(error)
-                scope["state"]["problem"] = problem.type.slug  # for the request's log line
                 scope["route"] = self._routes.get(scope["path"])  # nobody has looked for it yet
-                body = problem.body(scope["state"]["request_id"])
-                await Response(body, problem.type.status, problem.headers())(scope, receive, send)
+                await problem_answer(scope, problem_for(error))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

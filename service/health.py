@@ -6,6 +6,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
+from service.lean_routes import problem_answer
 from service.problems import NOT_READY, Problem
 
 
@@ -31,5 +32,4 @@ async def readyz(request: Request) -> Response:
     """
     if request.app.state.service.ready:
         return JSON({"status": "ready"})
-    problem = Problem(NOT_READY, "the service is starting or stopping")
-    return Response(problem.body(request.state.request_id), NOT_READY.status, problem.headers())
+    return problem_answer(request.scope, Problem(NOT_READY, "the service is starting or stopping"))

@@ -37,7 +37,7 @@ class LeanRoute(APIRoute):
         try:
             response = await self.endpoint(request)
         except (RequestError, FeaturesError) as error:
-            response = problem_answer(request, problem_for(error))
+            response = problem_answer(scope, problem_for(error))
         await response(scope, receive, send)
 
 
@@ -87,14 +87,14 @@ class JSONBytes(Response):
             self.raw_headers.append((name.encode(), value.encode()))
 
 
-def problem_answer(request: Request, problem: Problem, headers: Iterable[tuple[str, str]] = ()) -> Response:
-    """A problem document as the answer to `request`.
+def problem_answer(scope: Scope, problem: Problem, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """A problem document as the answer to a request.
 
     Args:
-        request: What went wrong.
+        scope: The request, in ASGI's words.
         problem: How.
         headers: More headers than the problem has of its own.
     """
-    request.scope["state"]["problem"] = problem.type.slug  # for the request's log line
-    body = problem.body(request.scope["state"]["request_id"])
+    scope["state"]["problem"] = problem.type.slug  # for the request's log line
+    body = problem.body(scope["state"]["request_id"])
     return Response(body, problem.type.status, {**dict(headers), **problem.headers()})

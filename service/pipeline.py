@@ -230,13 +230,9 @@ class Pipeline:
         """The model's outputs for each instance, in one call with the rows of others who wait for theirs."""
         with self._timed(Stage.SCORE, watch):
             n_rows = len(assembly.instances)
-            if not n_rows:
-                return ()
-            if n_rows <= ROWS_AT_ONCE:
-                return await self._batcher.submit(Piece(assembly, 0, n_rows), n_rows)
             scores: list[Scores] = []
             for start in range(0, n_rows, ROWS_AT_ONCE):
-                if deadline.passed:
+                if start and deadline.passed:
                     raise DeadlineExceeded("the deadline passed while the request was being scored")
                 stop = min(start + ROWS_AT_ONCE, n_rows)
                 scores += await self._batcher.submit(Piece(assembly, start, stop), stop - start)
