@@ -1,1 +1,1 @@
-"""The same answers offline: files in, files out, scored by what the service scores with."""
+"""Offline scoring: the online service's spec, retrieval, assembly and scorer, for files instead of requests."""
