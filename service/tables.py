@@ -1,4 +1,4 @@
-"""Rows out of files: CSV, JSON lines and Parquet, a batch at a time. The one door to pyarrow.
+"""Rows out of files: CSV, JSON lines and Parquet, a batch at a time. With `offline`, the door to pyarrow.
 
     file ──► open_table ──► Table.batches ──► Batch(columns, places) ──► column_types, loading
 
@@ -265,6 +265,11 @@ def _share(file: BinaryIO, path: Path) -> float:
 
 
 def checked_names(names: Sequence[str], path: Path) -> list[str]:
+    """The names of a file's columns.
+
+    Raises:
+        TableError: There are none, or two are alike.
+    """
     twice = [name for at, name in enumerate(names) if name in names[:at]]
     if twice:
         raise TableError(f"{path}: two columns are called {twice[0]!r}; give each a name of its own")
@@ -274,6 +279,7 @@ def checked_names(names: Sequence[str], path: Path) -> list[str]:
 
 
 def csv_problem(error: csv.Error) -> str:
+    """What is wrong with a line of CSV, in words of ours."""
     text = str(error)
     if "unexpected end of data" in text:
         return "the file ends inside a quoted cell; it is cut short, or a quote is never closed"

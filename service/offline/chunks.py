@@ -1,6 +1,6 @@
 """What a reader hands on: some rows of the input, understood, with what was sent for each.
 
-    Source ──► Chunk(request, places, sent) ──► scoring ──► encoding ──► Sink
+Source ──► Chunk(request, places, sent) ──► scoring ──► encoding ──► Sink
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -40,7 +40,9 @@ class CsvRows(TableInput):
 
     unit: ClassVar[str] = "line"
 
-    def __init__(self, path: Path, spec: Spec, *, extra: bool, wake: Wake, verbatim: bool) -> None:
+    def __init__(
+        self, path: Path, spec: Spec, *, extra: bool, wake: Wake, verbatim: bool, chunk_rows: int = CHUNK_ROWS
+    ) -> None:
         """Names an input.
 
         Args:
@@ -50,8 +52,9 @@ class CsvRows(TableInput):
             wake: Ends a read of stdin.
             verbatim: Whether every cell is handed on as the text that it is, for an output in CSV; else numbers and
                 bools are handed on as what they spell.
+            chunk_rows: How many rows make a chunk.
         """
-        super().__init__(path, spec, extra=extra)
+        super().__init__(path, spec, extra=extra, chunk_rows=chunk_rows)
         self._wake = wake
         self._spelt = {one.name: one.dtype for one in spec.fields if one.dtype is not DType.STRING}
         self._verbatim = verbatim
@@ -75,7 +78,7 @@ class CsvRows(TableInput):
             found = self._records(lines, len(header))
             for _ in range(skip):
                 next(found)
-            while records := _some(found):
+            while records := _some(found, self._chunk_rows):
                 yield self._chunk(header, records, share)
 
     def _records(self, lines: Any, width: int) -> Iterator[_Record]:
@@ -127,10 +130,10 @@ def _text(file: BinaryIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _some(records: Iterator[_Record]) -> list[_Record]:
+def _some(records: Iterator[_Record], most: int) -> list[_Record]:
     some = []
     room = CHUNK_BYTES
-    for record in islice(records, CHUNK_ROWS):
+    for record in islice(records, most):
         some.append(record)
         room -= sum(map(len, record.cells))
         if room < 0:

@@ -1,4 +1,4 @@
-"""What a file of instances or predictions is written in, and how its name tells. Pure."""
+"""What a job can be asked for: formats, which a file's name may tell, and what to do about failed rows. Pure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -26,6 +26,14 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+
+
+class OnError(StrEnum):
+    """What to do about a row that has no score."""
+
+    FAIL = "fail"
+    NULL = "null"
+    SKIP = "skip"
 
 
 _INPUTS: Final = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from features.spec import Spec
 from service.errors import JobRefused, TableError
-from service.offline.chunks import Source
+from service.offline.chunks import CHUNK_ROWS, Source
 from service.offline.csv_rows import CsvRows
 from service.offline.formats import STREAM, InputFormat, OutputFormat
 from service.offline.jsonl import JsonLines, TFRecords
@@ -40,7 +40,14 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 def source_of(
-    path: Path, file_format: InputFormat, spec: Spec, *, extra: bool, wake: Wake, output: OutputFormat
+    path: Path,
+    file_format: InputFormat,
+    spec: Spec,
+    *,
+    extra: bool,
+    wake: Wake,
+    output: OutputFormat,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> Source:
     """The input.
 
@@ -51,13 +58,15 @@ def source_of(
         extra: Whether undeclared columns and members are let through.
         wake: Ends a read of stdin.
         output: What predictions are written in; from CSV to CSV cells stay the text that they are.
+        chunk_rows: How many rows are read together.
     """
     match file_format:
         case InputFormat.JSONL:
-            return JsonLines(path, spec, extra=extra, wake=wake)
+            return JsonLines(path, spec, extra=extra, wake=wake, chunk_rows=chunk_rows)
         case InputFormat.TFRECORD:
-            return TFRecords(path, spec, extra=extra, wake=wake)
+            return TFRecords(path, spec, extra=extra, wake=wake, chunk_rows=chunk_rows)
         case InputFormat.CSV:
-            return CsvRows(path, spec, extra=extra, wake=wake, verbatim=output is OutputFormat.CSV)
+            verbatim = output is OutputFormat.CSV
+            return CsvRows(path, spec, extra=extra, wake=wake, verbatim=verbatim, chunk_rows=chunk_rows)
         case InputFormat.PARQUET:
-            return ParquetRows(path, spec, extra=extra)
+            return ParquetRows(path, spec, extra=extra, chunk_rows=chunk_rows)

@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from enum import StrEnum
 from typing import Any, Final
 
 from features.errors import FeaturesError, FeatureUnread
 from model.errors import ModelError
 from service.errors import JobStopped
 from service.offline.chunks import Chunk, Source
+from service.offline.formats import OnError
 from service.offline.outcomes import Outcome, error_lines, nothing_scored, outcome_of, problem_of
 from service.offline.scoring import OfflineScoring
 from service.offline.sinks import Sink
@@ -29,14 +29,6 @@ _AT_ONCE: Final = 2
 Encode = Callable[[Outcome], Any]
 Progress = Callable[[int, float | None], None]
 """Told how many rows of the input are done and which share of it that is, if that is known."""
-
-
-class OnError(StrEnum):
-    """What to do about a row that has no score."""
-
-    FAIL = "fail"
-    NULL = "null"
-    SKIP = "skip"
 
 
 class Job:

@@ -46,7 +46,7 @@ class InstanceSource:
 
     unit: ClassVar[str]
 
-    def __init__(self, path: Path, spec: Spec, *, extra: bool, wake: Wake) -> None:
+    def __init__(self, path: Path, spec: Spec, *, extra: bool, wake: Wake, chunk_rows: int = CHUNK_ROWS) -> None:
         """Names an input.
 
         Args:
@@ -54,12 +54,14 @@ class InstanceSource:
             spec: What instances hold.
             extra: Whether undeclared members are let through.
             wake: Ends a read of stdin.
+            chunk_rows: How many rows make a chunk.
         """
         self._path = path
         self._spec = spec
         self._extra = extra
         self._wake = wake
-        self._parser = RequestParser(spec, CHUNK_ROWS)
+        self._chunk_rows = chunk_rows
+        self._parser = RequestParser(spec, chunk_rows)
         self._parameters = Parameters(extra="ignore" if extra else "refuse")
         self._types = understood_types(spec, whole=extra)
 
@@ -108,7 +110,7 @@ class JsonLines(InstanceSource):
 
     def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
         above = _lines_of(file, skip)
-        while lines := _some(file):
+        while lines := _some(file, self._chunk_rows):
             if not above:
                 lines[0] = lines[0].removeprefix(_BOM)
             texts = list(map(bytes.strip, lines))
@@ -129,7 +131,7 @@ class TFRecords(InstanceSource):
     def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
         found = records(file, self.name)
         above = sum(1 for _ in islice(found, skip))
-        while some := list(islice(found, CHUNK_ROWS)):
+        while some := list(islice(found, self._chunk_rows)):
             values = [{"b64": base64.b64encode(record.data).decode()} for record in some]
             texts = list(map(orjson.dumps, values))
             damaged = {at: _DAMAGED for at, record in enumerate(some) if not record.sound}
@@ -150,10 +152,10 @@ def _lines_of(file: BinaryIO, rows: int) -> int:
     return lines
 
 
-def _some(file: BinaryIO) -> list[bytes]:
+def _some(file: BinaryIO, most: int) -> list[bytes]:
     lines = []
     room = CHUNK_BYTES
-    for line in islice(file, CHUNK_ROWS):
+    for line in islice(file, most):
         lines.append(line)
         room -= len(line)
         if room < 0:

@@ -12,7 +12,7 @@ from features.keys import KeyPart, make_key_texts
 from features.spec import RequestField
 from features.values import DType, Value
 from service.errors import InstanceInvalid, TableError
-from service.offline.chunks import CHUNK_ROWS, Chunk, Reading
+from service.offline.chunks import Chunk, Reading
 from service.offline.sent import SentTable
 from service.offline.table_inputs import TableInput
 from service.parsing import ParsedRequest, field_values, rounded_floats
@@ -40,7 +40,7 @@ class ParquetRows(TableInput):
                 self._check_names(names)
                 yield {name: file.schema_arrow.field(name).type for name in names}
                 total, done = file.metadata.num_rows, 0
-                for batch in file.iter_batches(batch_size=CHUNK_ROWS):
+                for batch in file.iter_batches(batch_size=self._chunk_rows):
                     done += batch.num_rows
                     if done > skip:
                         table = pa.table(batch)
@@ -108,5 +108,3 @@ def _python(column: Any) -> list[Any]:
     if pa.types.is_floating(column.type):
         return [None if value != value else value for value in values]  # noqa: PLR0124  # only NaN differs from itself
     return values
-
-

@@ -26,7 +26,7 @@ from service.offline.outputs import synced
 from service.offline.totals import Totals
 
 Identity = Mapping[str, Any]
-"""What a job is, as JSON: by kind of thing what it is made of."""
+"""What a job is, as JSON: what it is made of, and its `options`."""
 
 _FORMAT: Final = 1
 """Of this directory."""
@@ -65,7 +65,7 @@ class Parts:
             try:
                 yield
             finally:
-                if not (self.directory / "job.json").exists():  # nothing to resume from
+                if self.directory.exists() and not self.begun:
                     self.clear()
 
     def begin(self, identity: Identity) -> None:
@@ -80,21 +80,25 @@ class Parts:
         Raises:
             JobRefused: It is another one; says what differs.
         """
+        now = orjson.loads(orjson.dumps({"format": _FORMAT, **identity}))
         record = orjson.loads((self.directory / "job.json").read_bytes())
-        differing = list(_differences(record, {"format": _FORMAT, **identity}))
+        if record.get("options", {}).get("on_error") == "fail":  # no row of what is finished has failed
+            record["options"]["on_error"] = now["options"]["on_error"]
+        differing = list(_differences(record, now))
         if differing:
             raise JobRefused(
                 f"{self.directory} belongs to another job: {'; '.join(differing)}; "
                 "ask for that job again, or begin anew with --overwrite"
             )
+        self._put("job.json", orjson.dumps(record, option=orjson.OPT_INDENT_2))
         while (path := self.part(len(self.finished), "json")).exists():
             self.finished.append(Totals(**orjson.loads(path.read_bytes())))
         self.complete = (self.directory / "complete").exists()
 
     @property
     def begun(self) -> bool:
-        """Whether there is a job to resume."""
-        return (self.directory / "job.json").exists()
+        """Whether there is something to resume from."""
+        return (self.directory / "job.json").exists() and self.part(0, "json").exists()
 
     def part(self, number: int, suffix: str) -> Path:
         """A file of a part."""

@@ -22,7 +22,13 @@ PART_S: Final = 10.0
 
 
 class Sink(Protocol):
-    """Takes what was made of chunks, in order."""
+    """Takes what was made of chunks, in order.
+
+    Attributes:
+        placed: Whether the output is whole and where it belongs.
+    """
+
+    placed: bool
 
     def begin(self, schema: Any) -> None:
         """Is ready to take them.

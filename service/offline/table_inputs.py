@@ -22,18 +22,20 @@ _SHIPPED: Final = Parameters()
 class TableInput:
     """A table whose columns are looked up by name."""
 
-    def __init__(self, path: Path, spec: Spec, *, extra: bool) -> None:
+    def __init__(self, path: Path, spec: Spec, *, extra: bool, chunk_rows: int = CHUNK_ROWS) -> None:
         """Names an input.
 
         Args:
             path: The file, or stdin.
             spec: What instances hold.
             extra: Whether undeclared columns are let through.
+            chunk_rows: How many rows make a chunk.
         """
         self._path = path
         self._spec = spec
         self._extra = extra
-        self._parser = RequestParser(spec, CHUNK_ROWS)
+        self._chunk_rows = chunk_rows
+        self._parser = RequestParser(spec, chunk_rows)
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """The framing of TFRecord files. The one door to google_crc32c.
 
-Source: tensorflow/core/lib/io/record_writer.h: length (uint64, little endian), masked CRC32C of the length, data, masked
-CRC32C of the data; the mask is a rotation by 15 bits plus a constant.
+Source: tensorflow/core/lib/io/record_writer.h: length (uint64, little endian), masked CRC32C of the length, data,
+masked CRC32C of the data; the mask is a rotation by 15 bits plus a constant.
 """
 
 import struct
