@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from features.errors import InvalidKey
@@ -143,15 +145,41 @@ class RequestParser:
                 columns = [list(values)]
             else:
                 return False
-            n_keys = len(self._keys)
+        except KeyError:
+            return False
+        return self._extend(columns, instances)
+
+    def _extend(self, columns: Sequence[Sequence[Any]], instances: Instances) -> bool:
+        """Adds the instances whose values these columns hold, in declared order, if all of them are valid."""
+        n_keys = len(self._keys)
+        try:
             keys = [make_key_texts(column, part) for column, part in zip(columns, self._keys, strict=False)]
             fields = [
-                _field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
+                field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
             ]
-        except (KeyError, InvalidKey, InstanceInvalid):
+        except (InvalidKey, InstanceInvalid):
             return False
         instances.extend(keys, fields)
         return True
+
+    def read_columns(self, request: ParsedRequest, columns: Sequence[Sequence[Any]], start: int) -> None:
+        """Understands the next instances of a request whose values come as columns, as those of a table do.
+
+        Args:
+            request: The request; the instances from `start` on have not been looked at.
+            columns: The values of each of `Spec.input_names`, in that order and equally long; no NaN, as in JSON.
+            start: Position of the first of these instances in the request.
+        """
+        stop = start + len(columns[0])
+        if self._extend(columns, request.instances):
+            request.indexes.extend(range(start, stop))
+            return
+        for index, values in enumerate(zip(*columns, strict=True), start):
+            try:
+                request.instances.append(self._from_values(values))
+                request.indexes.append(index)
+            except InstanceInvalid as error:
+                request.failures[index] = error
 
     def instance(self, value: Any, *, ignore_extra: bool = False) -> Instance:
         """Understands one instance.
@@ -281,7 +309,7 @@ def field_value(value: Any, declared: RequestField) -> Value:
     raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[declared.dtype]}", field=declared.name)
 
 
-def _field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Value]:
+def field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Value]:
     """`field_value` of each; finite numbers are checked and rounded all at once.
 
     Raises:
@@ -298,6 +326,20 @@ def _field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Val
     if declared.dtype is DType.STRING and kinds == {str}:
         return values
     return [field_value(value, declared) for value in values]
+
+
+def rounded_floats(values: NDArray[np.float64], declared: RequestField) -> NDArray[np.float64]:
+    """`field_value` of each number in an array, at least one, for a request field that is a float.
+
+    Raises:
+        InstanceInvalid: One of them is out of bounds or not finite.
+    """
+    least, most = float(values.min()), float(values.max())
+    if not (least >= -FLOAT32_MAX and most <= FLOAT32_MAX):  # so put that NaN, which both are if one is, is refused
+        raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[DType.FLOAT]}", field=declared.name)
+    _bounded(least, declared)
+    _bounded(most, declared)
+    return values.astype(np.float32).astype(np.float64)
 
 
 _NUMBERS: Final = frozenset({int, float})
