@@ -1,6 +1,7 @@
 """Requests begin at most so many in a turn of the loop, here sixteen, in the order of their arrival."""
 
 import asyncio
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -115,7 +116,7 @@ async def test_long_turns_halve_what_begins_in_one_and_short_ones_add_to_it() ->
     async def begun_in_turns(seconds: float, count: int) -> list[int]:
         seen = [len(begun)]
         for number in range(400):
-            turnstile.enter(lambda: begin(seconds if number % 2 else 0.0))
+            turnstile.enter(partial(begin, seconds if number % 2 else 0.0))
         for _ in range(count):
             seen.append(len(begun))
             await turns(1)
