@@ -183,12 +183,17 @@ class RequestParser:
             return self._from_values([members[name] for name in self._names])
         except KeyError:
             missing = next(name for name in self._names if name not in members)
-            raise InstanceInvalid(f"{missing!r} is missing", field=missing) from None
+            hidden = any(part.name == missing for part in self._keys)
+            why = "; a batch job's keyField and excludedFields must not name it" if hidden else ""
+            raise InstanceInvalid(f"{missing!r} is missing{why}", field=missing) from None
 
     def _from_values(self, values: Sequence[Any]) -> Instance:
         """The instance of its values in declared order: keys, then request fields."""
         if len(values) != len(self._names):
-            raise InstanceInvalid(f"a list must hold {len(self._names)} values: {', '.join(self._names)}")
+            raise InstanceInvalid(
+                f"a list must hold {len(self._names)} values: {', '.join(self._names)}; "
+                "in a batch job includedFields chooses them, and keyField must name none of them"
+            )
         keys = []
         for part, value in zip(self._keys, values, strict=False):
             try:
@@ -258,7 +263,8 @@ def parse_parameters(sent: Any) -> Parameters:
         first = error.errors(include_input=False, include_url=False)[0]
         if first["type"] == "extra_forbidden":
             raise RequestInvalid(f"parameters may hold {', '.join(Parameters.model_fields)}, nothing else") from None
-        raise RequestInvalid(f"parameters: {first['loc'][0]!r}: {first['msg']}") from None
+        quoted = ", a text in quotes" if first["type"] == "literal_error" else ""  # null is not "null"
+        raise RequestInvalid(f"parameters: {first['loc'][0]!r}: {first['msg']}{quoted}") from None
 
 
 def field_value(value: Any, declared: RequestField) -> Value:
