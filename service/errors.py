@@ -81,11 +81,13 @@ class InstanceInvalid(RequestError):
 
     Attributes:
         field: Name of the key or request field at fault, if it is one.
+        keys: The key texts of the instance, where these could be understood; for the answer, not for the message.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.keys: tuple[str, ...] | None = None
 
 
 class InstanceFailed(RequestError):

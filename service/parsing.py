@@ -22,7 +22,6 @@ from operator import itemgetter
 from typing import Any, Final
 
 import orjson
-from pydantic import ValidationError
 
 from features.errors import InvalidKey
 from features.keys import make_key_text, make_key_texts
@@ -30,6 +29,7 @@ from features.planning import Instance, Instances
 from features.spec import RequestField, Spec
 from features.values import FLOAT32_MAX, DType, Value
 from service.errors import BodyMalformed, InstanceInvalid, RequestInvalid
+from service.parameters import SHIPPED, parse_parameters
 from service.schemas import Parameters
 from service.tf_example import FIRST_BYTE, read_example
 
@@ -38,7 +38,6 @@ _FLOAT32: Final = struct.Struct("=f")
 _EXACT_FLOAT: Final = 2.0**53  # from here on a float no longer tells which integer was meant
 _EXACT_FLOAT32: Final = 2.0**24
 _MEMBERS: Final = frozenset({"instances", "parameters"})
-_SHIPPED: Final = Parameters()
 _SCALARS: Final = frozenset({str, int, float})
 _WORTHWHILE: Final = 4
 """So many instances, and looking at them column by column is faster than one by one."""
@@ -68,20 +67,22 @@ class ParsedRequest:
 class RequestParser:
     """Understands the requests of one spec."""
 
-    __slots__ = ("_bools", "_fields", "_floats", "_keys", "_max_instances", "_names", "_scalar")
+    __slots__ = ("_bools", "_fields", "_floats", "_keys", "_max_instances", "_names", "_scalar", "_usual")
 
-    def __init__(self, spec: Spec, max_instances: int) -> None:
+    def __init__(self, spec: Spec, max_instances: int, usual: Parameters = SHIPPED) -> None:
         """Prepares for a spec.
 
         Args:
             spec: Names and types of keys and request fields.
             max_instances: How many instances one request may hold.
+            usual: The parameters that hold where a request does not say.
         """
         self._keys = spec.keys
         self._fields = spec.fields
         self._names = spec.input_names
         self._scalar = len(self._names) == 1 and not spec.fields
         self._max_instances = max_instances
+        self._usual = usual
         self._floats = frozenset(one.name for one in spec.fields if one.dtype is DType.FLOAT)
         self._bools = frozenset(one.name for one in spec.fields if one.dtype is DType.BOOL)
 
@@ -102,7 +103,7 @@ class RequestParser:
             raise RequestInvalid('"instances" must be a list with at least one instance')
         if len(instances) > self._max_instances:
             raise RequestInvalid(f'"instances" holds more than {self._max_instances} instances')
-        parameters = parse_parameters(sent.get("parameters"))
+        parameters = parse_parameters(sent.get("parameters"), self._usual)
         return ParsedRequest(len(instances), parameters, Instances(len(self._keys), len(self._fields)), sent=instances)
 
     def read(self, request: ParsedRequest, start: int, stop: int) -> None:
@@ -200,9 +201,12 @@ class RequestParser:
                 keys.append(make_key_text(value, part))
             except InvalidKey as error:
                 raise InstanceInvalid(str(error), field=part.name) from None
-        n_keys = len(keys)
-        fields = [field_value(value, declared) for declared, value in zip(self._fields, values[n_keys:], strict=True)]
-        return Instance(tuple(keys), tuple(fields))
+        named, sent = tuple(keys), values[len(keys) :]
+        try:
+            return Instance(named, tuple([field_value(*one) for one in zip(sent, self._fields, strict=True)]))
+        except InstanceInvalid as error:
+            error.keys = named
+            raise
 
     def _from_b64(self, members: Mapping[str, Any], *, ignore_extra: bool) -> Instance:
         encoded = members[_B64]
@@ -245,26 +249,6 @@ class RequestParser:
         names = ", ".join(self._names)
         shapes = f"an object with {names}, or a list of these values in this order"
         return f"an instance must be the key {names}, {shapes}" if self._scalar else f"an instance must be {shapes}"
-
-
-def parse_parameters(sent: Any) -> Parameters:
-    """The request's `parameters`; null and an absent member both mean none.
-
-    Raises:
-        RequestInvalid: A parameter is unknown or its value is not allowed.
-    """
-    if sent is None:
-        return _SHIPPED
-    if not isinstance(sent, dict):
-        raise RequestInvalid('"parameters" must be an object')
-    try:
-        return Parameters.model_validate(sent)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        if first["type"] == "extra_forbidden":
-            raise RequestInvalid(f"parameters may hold {', '.join(Parameters.model_fields)}, nothing else") from None
-        quoted = ", a text in quotes" if first["type"] == "literal_error" else ""  # null is not "null"
-        raise RequestInvalid(f"parameters: {first['loc'][0]!r}: {first['msg']}{quoted}") from None
 
 
 def field_value(value: Any, declared: RequestField) -> Value:

@@ -113,7 +113,9 @@ def _detailed(
 
 def _failed(spec: Spec, prediction: Prediction, index: int, instance: int | None) -> dict[str, Any]:
     """Batch prediction may shuffle answers, so that an index alone tells nobody whose error it is."""
-    named = None if instance is None else entity_id(spec, prediction.request.instances[instance])
+    request = prediction.request
+    keys = request.failures[index].keys if instance is None else request.instances[instance].keys
+    named = None if keys is None else entity_id(spec, Instance(keys))
     return {"entity_id": named, "error": _problem_of(index, prediction.failures[index])}
 
 

@@ -127,7 +127,7 @@ class InstanceError(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     entity_id: str | dict[str, str] | None
-    """As in a prediction; null where the instance could not be understood."""
+    """As in a prediction; null where the keys could not be understood."""
 
     error: ProblemDocument
 

@@ -22,6 +22,7 @@ from service.checks import store_problems
 from service.errors import StartError
 from service.golden import self_test
 from service.limits import FixedLimit, GradientLimit, Limit
+from service.parameters import usual_parameters
 from service.pipeline import Pipeline
 from service.settings import Platform, Settings, bundle_uri, otlp_endpoint
 from service.stores import embedded_store, vertex_store
@@ -136,6 +137,7 @@ async def running_service(
             turns=turns,
             turnstile=turnstile,
             detailed=settings.detailed,
+            parameters=usual_parameters(settings.parameters),
         )
         sources = Sources(
             tally,

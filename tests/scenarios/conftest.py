@@ -178,13 +178,13 @@ async def deploy(
     write_bundle: Callable[..., Path],
     small_demo: Any,
     demo_instances: Sequence[dict[str, Any]],
-) -> Callable[[str], Awaitable[Deployed]]:
-    """`await deploy(kind)`: kind is string, int64, composite or demo."""
+) -> Callable[..., Awaitable[Deployed]]:
+    """`await deploy(kind, parameters="{…}")`: kind is string, int64, composite or demo; more are settings."""
     platform = Platform.of({"AIP_MODE": "PREDICTION", "AIP_PREDICT_ROUTE": _PREDICT_ROUTE})
 
-    async def start(kind: str) -> Deployed:
+    async def start(kind: str, **chosen: Any) -> Deployed:
         if kind == "demo":
-            client = await serve(small_demo.bundle, platform=platform, sqlite_path=small_demo.store)
+            client = await serve(small_demo.bundle, platform=platform, sqlite_path=small_demo.store, **chosen)
             return Deployed(client, list(demo_instances[:_N_ROWS]), ("customer_id", "merchant_id"))
         store, rows = MemoryStore(), [_ROWS[kind](at) for at in range(_N_ROWS)]
         for at, row in enumerate(rows):
@@ -193,7 +193,7 @@ async def deploy(
         kinds = {str: "string", int: "int64"}
         keys = ", ".join(f"{{name: {name}, dtype: {kinds[type(value)]}}}" for name, value in rows[0].items())
         serving = _SERVING.replace("$kind", kind).replace("$keys", keys)
-        client = await serve(write_bundle(train(("a", "b", "c")), serving), store, platform=platform)
+        client = await serve(write_bundle(train(("a", "b", "c")), serving), store, platform=platform, **chosen)
         return Deployed(client, rows, tuple(rows[0]))
 
     return start

@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 Row = dict[str, Any]
-Deploy = Callable[[str], Awaitable[Any]]
+Deploy = Callable[..., Awaitable[Any]]
 KINDS = ("string", "int64", "composite", "demo")
 BAD = {3: {"customer_id": None}, 40: {}, 63: 7.5, 64: [], 86: {"b64": "?"}, 70: {"nothing": "known"}}
 """By position: three in the first request, three in the second, at the ends of both."""
@@ -69,6 +69,20 @@ async def test_in_detail_an_error_object_with_its_entity_stands_in_its_place(
             assert told["entity_id"] is None
 
 
+async def test_a_row_with_a_bad_value_still_tells_whose_it_is(deploy: Deploy, vertex: Any, forms: Any) -> None:
+    """TFRecord output shows no instance, so nothing else would tell."""
+    container = await deploy("demo")
+    rows = [{**row, "amount": -1.0} if at in (3, 70) else row for at, row in enumerate(container.rows)]
+    parameters = {"on_error": "null", "response": "detailed"}
+    for instances_format, source in (
+        ("tf-record", vertex.records(map(forms["example"], rows))),
+        ("bigquery", vertex.jsonl(rows)),
+    ):
+        job = await vertex.run(container.post, instances_format, source, parameters)
+        failed = {container.entity(one["entity_id"]) for one in job.predictions if "error" in one}
+        assert failed == {container.entity(rows[3]), container.entity(rows[70])}
+
+
 async def test_null_itself_is_not_the_text_null(deploy: Deploy, vertex: Any) -> None:
     container = await deploy("string")
     job = await vertex.run(container.post, "jsonl", vertex.jsonl(container.rows), {"on_error": None})
@@ -84,3 +98,17 @@ async def test_a_job_without_parameters_or_with_none_is_answered(deploy: Deploy,
     for parameters in ({}, None):
         answer = await container.post({**without.bodies[1], "parameters": parameters})
         assert answer.json()["predictions"] == without.predictions[64:]
+
+
+async def test_where_parameters_do_not_arrive_those_of_the_container_hold(deploy: Deploy, vertex: Any) -> None:
+    container = await deploy("demo", parameters='{"on_error": "null", "response": "detailed", "extra": "ignore"}')
+    rows = [{**row, "amount": None if at == 3 else row["amount"], "tag": 1} for at, row in enumerate(container.rows)]
+    source = vertex.jsonl(rows)
+    job = await vertex.run(container.post, "jsonl", source)
+    assert "parameters" not in job.bodies[0]
+    assert job.errors == []
+    assert [at for at, one in enumerate(job.predictions) if "error" in one] == [3]
+    simple = await vertex.run(container.post, "jsonl", source, {"response": "simple"})
+    assert simple.predictions == [one.get("scores") for one in job.predictions]
+    strict = await vertex.run(container.post, "jsonl", source, {"on_error": "fail"})
+    assert [one["instances"] for one in strict.errors] == [64]
