@@ -178,7 +178,8 @@ class _Inspection:
                 shown = orjson.dumps(shown_instance(service.bundle.spec, sent)).decode()
                 begun = time.perf_counter()
                 with service.pipeline.admission.admit() as permit:
-                    body = orjson.dumps({"instances": [sent]})
+                    style = {"response": "simple", "on_error": "fail"}  # whatever the deployment's own parameters say
+                    body = orjson.dumps({"instances": [sent], "parameters": style})
                     answer = await service.pipeline.answer(body, permit, detailed=False)
                 took_ms = 1000 * (time.perf_counter() - begun)
         except StartError as error:
