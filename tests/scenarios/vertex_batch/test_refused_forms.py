@@ -29,6 +29,12 @@ REFUSED = {
 }
 REFUSED_LISTS = {
     "key-hides-only-id": ("string", {"keyField": "customer_id"}, dict, f"1 values: customer_id; {CHOOSE}"),
+    "key-hides-only-id-beside-another": (
+        "string",
+        {"keyField": "customer_id"},
+        lambda row: {**row, "label": "good"},
+        "holds no row for this entity",
+    ),
     "key-hides-part": ("composite", {"keyField": "number"}, dict, f"2 values: branch, number; {CHOOSE}"),
     "other-columns": ("int64", {}, table, f"1 values: customer_id; {CHOOSE}"),
     "other-columns-of-two": ("composite", {}, table, f"2 values: branch, number; {CHOOSE}"),
