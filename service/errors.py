@@ -9,7 +9,7 @@
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
              ──► RequestInvalid        JSON, but not a request
-             ──► InstanceInvalid       one instance is of no known shape or holds a bad value
+             ──► features.errors.InstanceInvalid  one instance is of no known shape or holds a bad value
              ──► DetailedOff           the operator gives no detailed answers
     assemble ──► InstanceFailed        one instance cannot be scored; carries the feature error and the index
              ──► DegradedRefused       the caller forbade degraded values
@@ -76,18 +76,6 @@ class RequestInvalid(RequestError):
     """The body is JSON, but not a request."""
 
 
-class InstanceInvalid(RequestError):
-    """One instance cannot be understood.
-
-    Attributes:
-        field: Name of the key or request field at fault, if it is one.
-    """
-
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 class InstanceFailed(RequestError):
     """One instance cannot be scored, so the whole request fails.
 
@@ -96,7 +84,7 @@ class InstanceFailed(RequestError):
         reason: Why.
     """
 
-    def __init__(self, index: int, reason: "InstanceInvalid | FeaturesError") -> None:
+    def __init__(self, index: int, reason: FeaturesError) -> None:
         super().__init__(f"instance {index}: {reason}")
         self.index = index
         self.reason = reason
