@@ -9,7 +9,7 @@ from features.spec import FeatureView, Spec
 from features.stores.base import OnlineStore
 from features.stores.by_view import StoreByView
 from features.stores.coalescing import CoalescingStore
-from features.stores.guarded import GuardedStore
+from features.stores.guarded import GuardedStore, GuardLimits
 from features.stores.sqlite import SqliteStore
 from features.turns import Turns
 from service.errors import StartError
@@ -32,6 +32,7 @@ def vertex_store(
     *,
     receive_limit_bytes: int | None = None,
     turns: Turns | None = None,
+    limits: GuardLimits | None = None,
 ) -> OnlineStore:
     """Vertex AI Feature Store: per host one channel and one guard; misses of the same moment are one read.
 
@@ -42,6 +43,7 @@ def vertex_store(
         observer: Who learns of attempts and refusals.
         receive_limit_bytes: The largest answer taken; None for the shipped limit.
         turns: Where long work waits for its turn.
+        limits: How the store is guarded; None for what suits requests.
 
     Raises:
         StoreError: A view names no feature view of Vertex AI.
@@ -66,7 +68,7 @@ def vertex_store(
             receive_limit_bytes=receive_limit_bytes or RECEIVE_LIMIT_BYTES,
             turns=turns,
         )
-        guarded = CoalescingStore(GuardedStore(vertex, clock, observer))
+        guarded = CoalescingStore(GuardedStore(vertex, clock, observer, limits or GuardLimits()))
         stores.update(dict.fromkeys((view.name for view in views), guarded))
     return StoreByView(stores)
 
