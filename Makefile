@@ -45,7 +45,7 @@ bench: .venv/dev $(DEMO) ## measure against hello world, the obvious service and
 	@$(BIN)/python -m load_tests.benchmark $(ARGS)
 
 test: check .venv-beam/dev ## everything that CI runs: the checks, then all tests with branch coverage
-	.venv-beam/bin/python -m pytest tests/beam --cov --cov-report= --durations 5
+	.venv-beam/bin/python -m pytest tests/beam --cov --cov-report= --cov-fail-under 0 --durations 5
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-append --cov-report term --durations 10
 
 check: .venv/dev ## format, lint, types, import contracts, Dockerfile
