@@ -92,7 +92,9 @@ def _spread(decided: Mapping[int, Decision], view: str, n_rows: int, index: Inde
     times = None if index is None else np.bincount(index, minlength=n_rows)
     entered: dict[int, Decision] = {}
     for row, decision in decided.items():
-        count(decision, view, result, 1 if times is None else int(times[row]))
+        uses = 1 if times is None else int(times[row])
+        if uses:
+            count(decision, view, result, uses)
         if decision.failure is not None or decision.degraded or decision.defaulted:
             entered[row] = decision._replace(substitutes=NO_SUBSTITUTES)
     if not entered:
