@@ -20,6 +20,9 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.errors import InstanceInvalid, InvalidKey
 from features.keys import make_key_text, make_key_texts
 from features.planning import Instance, Instances
@@ -70,6 +73,23 @@ class InstanceParser:
                 failures[at] = error
         return failures
 
+    def read_columns(self, columns: Sequence[Sequence[Any]], instances: Instances) -> dict[int, InstanceInvalid]:
+        """`read` for values that come as columns, as those of a table do.
+
+        Args:
+            columns: The values of each of `Spec.input_names`, in that order and equally long; no NaN, as in JSON.
+            instances: Takes those that are understood, in order.
+        """
+        failures: dict[int, InstanceInvalid] = {}
+        if self._extend(columns, instances):
+            return failures
+        for at, values in enumerate(zip(*columns, strict=True)):
+            try:
+                instances.append(self._from_values(values))
+            except InstanceInvalid as error:
+                failures[at] = error
+        return failures
+
     def _read_alike(self, values: Sequence[Any], instances: Instances) -> bool:
         """Adds the instances of `values` if they are all of one plain shape and valid, column by column.
 
@@ -90,12 +110,19 @@ class InstanceParser:
                 columns = [list(values)]
             else:
                 return False
-            n_keys = len(self._keys)
+        except KeyError:
+            return False
+        return self._extend(columns, instances)
+
+    def _extend(self, columns: Sequence[Sequence[Any]], instances: Instances) -> bool:
+        """Adds the instances whose values these columns hold, in declared order, if all of them are valid."""
+        n_keys = len(self._keys)
+        try:
             keys = [make_key_texts(column, part) for column, part in zip(columns, self._keys, strict=False)]
             fields = [
                 field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
             ]
-        except (KeyError, InvalidKey, InstanceInvalid):
+        except (InvalidKey, InstanceInvalid):
             return False
         instances.extend(keys, fields)
         return True
@@ -226,6 +253,20 @@ def field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Valu
     if declared.dtype is DType.STRING and kinds == {str}:
         return values
     return [field_value(value, declared) for value in values]
+
+
+def rounded_floats(values: NDArray[np.float64], declared: RequestField) -> NDArray[np.float64]:
+    """`field_value` of each number in an array, at least one, for a request field that is a float.
+
+    Raises:
+        InstanceInvalid: One of them is out of bounds or not finite.
+    """
+    least, most = float(values.min()), float(values.max())
+    if not (least >= -FLOAT32_MAX and most <= FLOAT32_MAX):  # so put that NaN, which both are if one is, is refused
+        raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[DType.FLOAT]}", field=declared.name)
+    _bounded(least, declared)
+    _bounded(most, declared)
+    return values.astype(np.float32).astype(np.float64)
 
 
 _NUMBERS: Final = frozenset({int, float})

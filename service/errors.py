@@ -1,7 +1,10 @@
 """Everything that can go wrong with a request or a start, placed on the way that a request takes.
 
     start    ──► StartError            the operator is at fault: settings, bundle or store
-    load     ──► TableError            a file with rows for the store, or a value in it
+    load     ──► TableError            a file with rows for the store or for `batch`, or a value in it
+    batch    ──► JobRefused            files or options do not allow the job
+             ──► JobStopped            it cannot go on; what is finished stays
+             ──► RowUnreadable         one row of the file is none
     admit    ──► TimeoutInvalid        the header with the request's budget
              ──► Shed                  too much is in flight
     identify ──► Unauthenticated       no ID token that this service takes
@@ -18,7 +21,7 @@
 Messages hold names from the spec and positions, never what the caller sent. `problems.py` gives each its status.
 """
 
-from features.errors import FeaturesError
+from features.errors import FeaturesError, InstanceInvalid
 
 
 class ServiceError(Exception):
@@ -31,6 +34,14 @@ class StartError(ServiceError):
 
 class TableError(ServiceError):
     """A file cannot be read as rows; names the file, the row and what to do, for the operator."""
+
+
+class JobRefused(ServiceError):
+    """A batch job cannot begin or be resumed as it was asked for; says why and what to do."""
+
+
+class JobStopped(ServiceError):
+    """A batch job cannot go on; says why. What it has finished can be resumed from."""
 
 
 class RequestError(ServiceError):
@@ -74,6 +85,10 @@ class BodyMalformed(RequestError):
 
 class RequestInvalid(RequestError):
     """The body is JSON, but not a request."""
+
+
+class RowUnreadable(InstanceInvalid):
+    """One row of a file is none: no JSON, cells too few or too many, a damaged record. Others can still be read."""
 
 
 class InstanceFailed(RequestError):

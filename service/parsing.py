@@ -4,6 +4,7 @@ What an instance may look like is told in `features.instances`. One bad instance
 fails the request is the caller's choice (`on_error`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,11 +88,27 @@ class RequestParser:
         values = request.sent[start:stop]
         request.sent[start:stop] = [None] * len(values)
         failures = self._instances.read(values, request.instances, ignore_extra=request.parameters.extra == "ignore")
-        if failures:
-            request.failures.update((start + at, error) for at, error in failures.items())
-            request.indexes.extend(start + at for at in range(len(values)) if at not in failures)
-        else:
-            request.indexes.extend(range(start, stop))
+        _note(request, failures, start, stop)
+
+    def read_columns(self, request: ParsedRequest, columns: Sequence[Sequence[Any]], start: int) -> None:
+        """Understands the next instances of a request whose values come as columns, as those of a table do.
+
+        Args:
+            request: The request; the instances from `start` on have not been looked at.
+            columns: The values of each of `Spec.input_names`, in that order and equally long; no NaN, as in JSON.
+            start: Position of the first of these instances in the request.
+        """
+        failures = self._instances.read_columns(columns, request.instances)
+        _note(request, failures, start, start + len(columns[0]))
+
+
+def _note(request: ParsedRequest, failures: Mapping[int, InstanceInvalid], start: int, stop: int) -> None:
+    """Notes which instances from `start` to before `stop` were understood; `failures` count from `start`."""
+    if not failures:
+        request.indexes.extend(range(start, stop))
+        return
+    request.failures.update((start + at, error) for at, error in failures.items())
+    request.indexes.extend(index for index in range(start, stop) if index - start not in failures)
 
 
 def parse_parameters(sent: Any) -> Parameters:

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import InstanceInvalid
-from features.instances import InstanceParser, field_value
+from features.instances import InstanceParser, field_value, rounded_floats
+from features.planning import Instances
 from features.spec import RequestField, Spec
 from features.values import FLOAT32_MAX, DType
+from service.parsing import ParsedRequest, RequestParser
+from service.schemas import Parameters
 
 
 @pytest.mark.parametrize(
@@ -108,3 +112,27 @@ def test_a_float_is_rounded_once(value: float) -> None:
     declared = RequestField("x", DType.FLOAT)
     rounded = field_value(value, declared)
     assert field_value(rounded, declared) == rounded
+
+
+@given(st.lists(st.floats() | st.integers(-(2**70), 2**70), min_size=1))
+def test_floats_of_a_column_are_those_of_each_or_refused_together(values: list[float]) -> None:
+    column = np.array([float(value) for value in values])
+    try:
+        each = [field_value(float(value), FLOAT) for value in values]
+    except InstanceInvalid:
+        with pytest.raises(InstanceInvalid):
+            rounded_floats(column, FLOAT)
+        return
+    assert rounded_floats(column, FLOAT).tolist() == each
+
+
+def test_columns_are_understood_as_rows_are(spec_of: Callable[[str], Spec]) -> None:
+    spec = spec_of("string")
+    parser = RequestParser(spec, 100)
+    keys = ["007", 7, 7.5, "", "x"]
+    request = ParsedRequest(5, Parameters(), Instances(1, 0))
+    parser.read_columns(request, [keys[:2]], 0)
+    parser.read_columns(request, [keys[2:]], 2)
+    assert request.instances.keys == (["007", "7", "x"],)
+    assert request.indexes == [0, 1, 4]
+    assert {at: error.field for at, error in request.failures.items()} == {2: "customer_id", 3: "customer_id"}
