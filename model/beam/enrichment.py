@@ -114,6 +114,7 @@ class EnrichBatch(beam.DoFn):
         self._contract = contract
         self._store = store
         self._demands = demands
+        self._loop: OwnLoop | None = None
         self._pace_of_process = Shared()  # the quota does not care which thread reads
         self._counters = {name: Metrics.counter("keyscore", name) for name in _COUNTED}
 
@@ -135,7 +136,7 @@ class EnrichBatch(beam.DoFn):
         self._opened = AsyncExitStack()
         self._loop = OwnLoop()
         try:
-            self._reading: PatientReading = self._loop.run(self._open())
+            self._reading = self._loop.run(self._open())
         except BaseException:
             self.teardown()
             raise
@@ -158,6 +159,7 @@ class EnrichBatch(beam.DoFn):
         self._counts.failed += len(failures)
         understood = [sent for at, sent in enumerate(batch) if at not in refused] if refused else batch
         if understood:
+            assert self._loop is not None  # noqa: S101  # from setup to teardown; for the type checker
             assembly, vectors = self._loop.run(self._assemble(instances))
             for at, (sent, vector) in enumerate(zip(understood, vectors, strict=True)):
                 if at not in assembly.failures:
@@ -168,9 +170,11 @@ class EnrichBatch(beam.DoFn):
         self._count()
 
     def teardown(self) -> None:
-        """See `DoFn.teardown`: closes what `setup` has opened."""
-        self._loop.run(self._opened.aclose())
-        self._loop.close()
+        """See `DoFn.teardown`: closes what `setup` has opened; a runner may call it twice."""
+        if self._loop is not None:
+            loop, self._loop = self._loop, None
+            loop.run(self._opened.aclose())
+            loop.close()
 
     async def _open(self) -> PatientReading:
         spec, demands = self._contract.spec, self._demands

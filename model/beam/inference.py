@@ -70,10 +70,11 @@ class CatBoostModelHandler(ModelHandler[Vector, PredictionResult, LoadedModel]):
 
 
 def _scores(batch: Sequence[Vector], scorer: CatBoostScorer) -> list[list[float]]:
-    numbers = np.frombuffer(b"".join([one.numbers for one in batch]), dtype=np.float32)
+    packed = np.frombuffer(b"".join([one.numbers for one in batch]), dtype=np.float32)
+    numbers = packed.reshape(len(batch), len(scorer.signature.numeric))
     categories = np.empty((len(batch), len(scorer.signature.categorical)), dtype=object)
     categories[:] = [one.categories for one in batch]
-    found: list[list[float]] = scorer.score(numbers.reshape(len(batch), -1), categories).tolist()
+    found: list[list[float]] = scorer.score(numbers, categories).tolist()
     return found
 
 

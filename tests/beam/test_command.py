@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import csv, parquet
 
 from model.beam.command import main
 
@@ -39,6 +41,21 @@ def test_a_file_is_scored_and_what_was_done_is_said(
     assert [set(row) for row in rows] == [{"instance", "prediction"}] * 2
     assert written(output.parent, "out.errors-") == []
     assert "instances 2, failed 0, defaulted 0, reads 3, keys read 3" in capsys.readouterr().err
+
+
+def test_lines_cells_and_columns_of_the_same_instances_score_alike(
+    command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]]
+) -> None:
+    rows = [{"customer_id": f"C{1 + at % 2}", "merchant_id": "M1", "amount": at / 7} for at in range(50)]
+    table = pa.Table.from_pylist(rows)
+    csv.write_csv(table, tmp_path / "in.csv")
+    parquet.write_table(table, tmp_path / "in.parquet")
+    for name in ("in.jsonl", "in.csv", "in.parquet"):
+        assert command(rows, "--input", str(tmp_path / name), name=f"from_{name}")[0] == 0
+    found = [written(tmp_path, f"from_{name}-") for name in ("in.jsonl", "in.csv", "in.parquet")]
+    lines, cells, columns = [{one["instance"]["amount"]: one["prediction"] for one in each} for each in found]
+    assert len(lines) == 50
+    assert lines == cells == columns
 
 
 def test_the_exit_code_tells_that_some_have_no_score(

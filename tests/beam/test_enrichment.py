@@ -8,16 +8,14 @@ import pytest
 from apache_beam.internal import pickler
 from apache_beam.pvalue import TaggedOutput
 
-from features.errors import StoreAnswerInvalid, StoreDenied, StoreUnavailable
+from features.errors import StoreAnswerInvalid, StoreDenied, StoreFileError, StoreUnavailable
 from features.stores.memory import MemoryStore
 from features.stores.sqlite_writer import SqliteWriter
 from features.values import DType
 from model.beam.connecting import SqliteAddress
 from model.beam.contract import BundleContract
 from model.beam.enrichment import Demands, EnrichBatch
-from model.beam.inference import CatBoostModelHandler
 from model.beam.prediction import Predict
-from model.errors import ArtifactError
 
 INSTANCES = [["C1", "M1", 1], ["C2", "M1", 2], ["C1", "M1", 3]]
 
@@ -119,27 +117,26 @@ def test_a_store_without_what_the_bundle_asks_for_is_refused_before_anything_is_
         enriching.setup()
 
 
-def test_the_threads_of_a_worker_keep_one_pace_together(start: Callable[..., EnrichBatch]) -> None:
-    first = start(max_reads_per_s=1e6)
-    second = pickler.loads(pickler.dumps(first_unopened := EnrichBatch(first._contract, first._store, first._demands)))
-    third = pickler.loads(pickler.dumps(first_unopened))
-    second.setup()
-    third.setup()
+def test_a_worker_that_could_not_set_up_may_be_torn_down(bundle: Path, tmp_path: Path) -> None:
+    enriching = EnrichBatch(BundleContract.of(str(bundle)), SqliteAddress(tmp_path / "none.sqlite"), Demands())
+    with pytest.raises(StoreFileError):
+        enriching.setup()
+    enriching.teardown()
+
+
+def test_the_threads_of_a_worker_keep_one_pace_together(bundle: Path, memory_address: Any) -> None:
+    made = pickler.dumps(EnrichBatch(BundleContract.of(str(bundle)), memory_address, Demands(max_reads_per_s=1e6)))
+    first, second = pickler.loads(made), pickler.loads(made)
     try:
-        assert second._reading._pace is third._reading._pace is not None
+        first.setup()
+        second.setup()
+        assert first._reading._pace is second._reading._pace is not None
     finally:
+        first.teardown()
         second.teardown()
-        third.teardown()
 
 
 def test_a_whole_transform_survives_the_journey(bundle: Path, shop_store: Path, predicted: Callable[..., Any]) -> None:
     made = Predict(BundleContract.of(str(bundle)), SqliteAddress(shop_store))
     sent = pickler.loads(pickler.dumps(made))
     assert len(predicted(INSTANCES, sent).predictions) == 3
-
-
-def test_a_worker_that_finds_another_model_refuses_it(bundle: Path, train: Callable[..., bytes]) -> None:
-    handler = CatBoostModelHandler(BundleContract.of(str(bundle)))
-    (bundle / "model.cbm").write_bytes(train(("other", "names")))
-    with pytest.raises(ArtifactError, match="is not the file that the bundle names"):
-        handler.load_model()
