@@ -5,7 +5,8 @@ only fault is their nulls are decided upon together, those with the same nulls a
 there is nothing to do but count them, since a row holds them as just that. Any other row (none at all, unread,
 degraded, or perhaps too old) is looked at feature by feature.
 
-Instances have nothing to do with each other, so they may be judged range by range.
+Instances have nothing to do with each other, so they may be judged range by range. Where many instances share few rows,
+as in a file of payments by the same customers, each row is judged once: see `features.sharing`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,9 @@ class Substitute:
 Substitutes = Mapping[int, Substitute]
 """By position of the feature."""
 
+Index = NDArray[np.intp]
+"""Which of a view's retrieved rows each instance uses, `(n_instances,)`."""
+
 _NO_NUMBERS: Final = np.empty((0, 0))
 NO_SUBSTITUTES: Final[Substitutes] = {}
 
@@ -61,6 +65,9 @@ class Assembly:
         absent: How many values of all instances, failed ones too, are not present, by view and status.
         numeric: float64, `(n_rows, n_numeric)`, the vectors' numbers; `Assembler.vectors` puts them in.
         columns: Which column of `numeric` a feature's number is in, by position of the feature.
+        indexes: For each view, which of its rows every instance uses; None where instance number i uses row number i.
+            Empty where that is so in all of them.
+        by_row: Only with `indexes`, in place of `substitutes`: for each view, what stands for values of a row.
     """
 
     instances: Instances
@@ -74,9 +81,19 @@ class Assembly:
     absent: dict[tuple[str, str], int] = field(default_factory=dict)
     numeric: NDArray[np.float64] = field(default_factory=lambda: _NO_NUMBERS)
     columns: Mapping[int, int] = field(default_factory=dict)
+    indexes: Sequence[Index | None] = ()
+    by_row: Sequence[Mapping[int, Substitutes]] = ()
+
+    def used(self, view: int, instance: int) -> tuple[Retrieved, Substitutes]:
+        """What was retrieved of a view for one instance, and what stands for values that cannot be used."""
+        if not self.indexes:
+            return self.retrieved[view][instance], self.substitutes.get(instance, NO_SUBSTITUTES)
+        index = self.indexes[view]
+        row = instance if index is None else int(index[instance])
+        return self.retrieved[view][row], self.by_row[view].get(row, NO_SUBSTITUTES)
 
 
-class _Decision(NamedTuple):
+class Decision(NamedTuple):
     """What becomes of one row that is not plain.
 
     Attributes:
@@ -94,7 +111,7 @@ class _Decision(NamedTuple):
     absent: Mapping[Status, int]
 
 
-class _ViewJudge:
+class ViewJudge:
     """Decides on the rows of one view."""
 
     __slots__ = ("_by_nulls", "_features", "view")
@@ -102,9 +119,9 @@ class _ViewJudge:
     def __init__(self, view: FeatureView, features: Sequence[tuple[int, StoredFeature]]) -> None:
         self.view = view
         self._features = features
-        self._by_nulls: dict[int, _Decision] = {}
+        self._by_nulls: dict[int, Decision] = {}
 
-    def by_nulls(self, nulls: int, one: Retrieved) -> _Decision:
+    def by_nulls(self, nulls: int, one: Retrieved) -> Decision:
         """What becomes of every row with these nulls and no other fault, of which `one` is an example."""
         known = self._by_nulls.get(nulls)
         if known is None:
@@ -115,7 +132,7 @@ class _ViewJudge:
                 self._by_nulls[nulls] = known
         return known
 
-    def decide(self, one: Retrieved, oldest: float | None) -> _Decision:
+    def decide(self, one: Retrieved, oldest: float | None) -> Decision:
         """What becomes of one row, feature by feature."""
         failure: FeatureError | None = None
         substitutes: dict[int, Substitute] = {}
@@ -137,7 +154,16 @@ class _ViewJudge:
                 defaulted += 1
             if status is not Status.NULL or action is not Action.MISSING:
                 substitutes[at] = _substitute(feature, status, action)
-        return _Decision(failure, substitutes, degraded, defaulted, absent)
+        return Decision(failure, substitutes, degraded, defaulted, absent)
+
+
+def view_judges(spec: Spec) -> tuple[ViewJudge, ...]:
+    """Who decides on each view's rows."""
+    stored = [(at, one) for at, one in enumerate(spec.features) if isinstance(one, StoredFeature)]
+    return tuple(
+        ViewJudge(view, [(at, feature) for at, feature in stored if feature.view == position])
+        for position, view in enumerate(spec.views)
+    )
 
 
 class Judge:
@@ -146,11 +172,7 @@ class Judge:
     __slots__ = ("_ages_bounded", "_views")
 
     def __init__(self, spec: Spec) -> None:
-        stored = [(at, one) for at, one in enumerate(spec.features) if isinstance(one, StoredFeature)]
-        self._views = tuple(
-            _ViewJudge(view, [(at, feature) for at, feature in stored if feature.view == position])
-            for position, view in enumerate(spec.views)
-        )
+        self._views = view_judges(spec)
         self._ages_bounded = any(view.max_age_s is not None for view in spec.views)
 
     def judge(
@@ -197,7 +219,7 @@ class Judge:
                     result.defaulted.pop(index, None)
 
 
-def _judge_unbounded(judge: _ViewJudge, found: Sequence[Retrieved], start: int, result: Assembly) -> None:
+def _judge_unbounded(judge: ViewJudge, found: Sequence[Retrieved], start: int, result: Assembly) -> None:
     """Decides on the rows that are not plain, by their nulls where nothing else is odd about them."""
     by_nulls: dict[int, list[int]] = {}
     for index, one in [(index, one) for index, one in enumerate(found, start) if not one.plain]:
@@ -207,23 +229,24 @@ def _judge_unbounded(judge: _ViewJudge, found: Sequence[Retrieved], start: int, 
             by_nulls.setdefault(one.row.nulls, []).append(index)
     for nulls, indexes in by_nulls.items():
         decision = judge.by_nulls(nulls, found[indexes[0] - start])
-        _count(decision, judge.view.name, result, len(indexes))
+        count(decision, judge.view.name, result, len(indexes))
         if decision.failure is not None or decision.substitutes:
             for index in indexes:
-                _enter(decision, index, result)
+                enter(decision, index, result)
 
 
-def _apply(decision: _Decision, view: str, index: int, result: Assembly) -> None:
-    _count(decision, view, result, 1)
-    _enter(decision, index, result)
+def _apply(decision: Decision, view: str, index: int, result: Assembly) -> None:
+    count(decision, view, result, 1)
+    enter(decision, index, result)
 
 
-def _count(decision: _Decision, view: str, result: Assembly, times: int) -> None:
-    for status, count in decision.absent.items():
-        result.absent[view, status] = result.absent.get((view, status), 0) + count * times
+def count(decision: Decision, view: str, result: Assembly, times: int) -> None:
+    """Counts what is absent where a decision is taken so many times."""
+    for status, values in decision.absent.items():
+        result.absent[view, status] = result.absent.get((view, status), 0) + values * times
 
 
-def _enter(decision: _Decision, index: int, result: Assembly) -> None:
+def enter(decision: Decision, index: int, result: Assembly) -> None:
     """Enters a decision, which others may share, for one instance."""
     if decision.failure is not None:
         result.failures.setdefault(index, decision.failure)

@@ -4,9 +4,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.judging import NO_SUBSTITUTES, Assembly
+from features.judging import Assembly, Substitute
 from features.spec import DerivedFeature, RequestFeature, Spec, StoredFeature
-from features.values import DType, Source, Status, Value
+from features.values import DType, Retrieved, RowLayout, Source, Status, Value
 
 _FROM_BEST_TO_WORST: Final = (Status.PRESENT, Status.NULL, Status.OUTSIDE_MAX_AGE, Status.NOT_FOUND, Status.ERROR)
 
@@ -34,9 +34,11 @@ class UsedValue(NamedTuple):
 def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
     """Every feature of instance number `index`, by name, in the model's order; sensitive values are left out."""
     used: dict[int, UsedValue] = {}
+    by_view = [assembly.used(view, index) for view in range(len(spec.views))]
     for at, feature in enumerate(spec.features):
         if isinstance(feature, StoredFeature):
-            used[at] = _stored(spec, assembly, index, at, feature)
+            one, substitutes = by_view[feature.view]
+            used[at] = _stored(spec.views[feature.view].layout, feature, one, substitutes.get(at), assembly)
         elif isinstance(feature, RequestFeature):
             sent = assembly.instances.fields[feature.field][index]
             used[at] = UsedValue(_shown(sent, feature.dtype), Status.PRESENT, Source.REQUEST)
@@ -47,9 +49,9 @@ def explain(spec: Spec, assembly: Assembly, index: int) -> dict[str, UsedValue]:
     return {feature.name: used[at] for at, feature in enumerate(spec.features)}
 
 
-def _stored(spec: Spec, assembly: Assembly, index: int, at: int, feature: StoredFeature) -> UsedValue:
-    one = assembly.retrieved[feature.view][index]
-    layout = spec.views[feature.view].layout
+def _stored(
+    layout: RowLayout, feature: StoredFeature, one: Retrieved, substitute: Substitute | None, assembly: Assembly
+) -> UsedValue:
     age_s = cached_s = None
     if one.error is None:
         cached_s = max(0.0, assembly.now - one.read_at)
@@ -57,7 +59,6 @@ def _stored(spec: Spec, assembly: Assembly, index: int, at: int, feature: Stored
         event_time = layout.event_time(one.row, feature.column)
         # an event time in the future is a clock that runs ahead, not a value from the future
         age_s = None if event_time is None else max(0.0, assembly.wall - event_time)
-    substitute = assembly.substitutes.get(index, NO_SUBSTITUTES).get(at)
     if substitute is not None:
         return UsedValue(substitute.value, substitute.status, substitute.source, age_s, cached_s)
     value = None if one.row is None else layout.value(one.row, feature.column)

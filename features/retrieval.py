@@ -18,14 +18,14 @@ from features.planning import Lookup
 from features.spec import FeatureView
 from features.stores.base import OnlineStore
 from features.turns import Turns
-from features.values import Retrieved
+from features.values import EntityKey, Retrieved
 from features.view_retrieval import ViewRetrieval
 
 
 class Retrieval:
     """Reads the rows of any view of one spec, through its caches."""
 
-    __slots__ = ("_clock", "_views")
+    __slots__ = ("_clock", "_turns", "_views")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Retrieval:
             read_timeout_s: How long one read may take where the view says nothing.
             turns: Where long work waits for its turn; its own if it shares them with nobody.
         """
-        turns = turns or Turns()
+        turns = self._turns = turns or Turns()
         self._clock = clock
         self._views: Final = {
             view.name: ViewRetrieval(
@@ -76,6 +76,19 @@ class Retrieval:
             found.append(rows)
         for (view, keys), rows in zip(lookups, found, strict=True):
             self._views[view.name].note_remembered(keys, rows)
+        return found
+
+    async def fresh(self, lookup: Lookup) -> dict[EntityKey, Retrieved]:
+        """Those rows of a lookup of distinct keys that are in memory and fresh; nothing is read for the others."""
+        view, now = self._views[lookup.view.name], self._clock.monotonic()
+        found: dict[EntityKey, Retrieved] = {}
+
+        def pick(start: int, stop: int) -> None:
+            keys = lookup.keys[start:stop]
+            for some in [keys] if view.remembered(keys, now) is not None else [[key] for key in keys]:
+                found.update(zip(some, view.remembered(some, now) or (), strict=False))
+
+        await self._turns.over(len(lookup.keys), pick)
         return found
 
     async def retrieve(

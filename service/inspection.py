@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
+from features.checks import view_problems
 from features.documents import nearest
 from features.errors import FeaturesError, StoreError
 from features.spec import FeatureView
@@ -22,7 +23,6 @@ from features.stores.sqlite import SqliteStore
 from service.authentication_inspection import inspect_authentication
 from service.banner import example_instance, shown_instance
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
-from service.checks import view_problems
 from service.errors import RequestError, StartError
 from service.findings import Finding, Findings
 from service.golden import self_test

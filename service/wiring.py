@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.assembly import Assembler
+from features.checks import store_problems
 from features.clock import Clock, SystemClock
 from features.errors import SpecError, StoreError
 from features.events import Observer
 from features.retrieval import Retrieval
 from features.stores.base import DescribedStore, OnlineStore
+from features.stores.guarded import GuardLimits
 from features.turns import Turns
 from service.admission import Admission
 from service.authentication import Authenticator
 from service.authentication_settings import authentication
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
-from service.checks import store_problems
 from service.errors import StartError
 from service.golden import self_test
 from service.limits import FixedLimit, GradientLimit, Limit
@@ -104,19 +105,11 @@ async def running_service(
     clock = clock or SystemClock()
     tally = Tally()
     turns = Turns()
-    if store is None:
-        store = embedded_store(settings)
-    try:
-        if store is not None:
-            await store.open()
-        bundle = await load(settings, platform, store)
-        if store is None:
-            store = vertex_store(settings, bundle.spec, clock, tally, turns=turns)
-            await store.open()
+    async with opened(settings, platform, clock, tally, store=store, turns=turns) as (bundle, opened_store):
         assembler = assembler_of(bundle)
         retrieval = Retrieval(
             bundle.spec.views,
-            store,
+            opened_store,
             clock,
             tally,
             max_rows=settings.cache_rows,
@@ -162,7 +155,7 @@ async def running_service(
                 bundle=bundle,
                 pipeline=pipeline,
                 metrics=PrometheusExport(sources),
-                store=store,
+                store=opened_store,
                 clock=clock,
                 tally=tally,
                 turnstile=turnstile,
@@ -176,8 +169,46 @@ async def running_service(
                 yield service
             finally:
                 service.ready = False
-    except StoreError as error:
-        raise StartError(str(error)) from error
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+    platform: Platform,
+    clock: Clock,
+    observer: Observer,
+    *,
+    store: OnlineStore | None = None,
+    turns: Turns | None = None,
+    limits: GuardLimits | None = None,
+) -> AsyncIterator[tuple[Bundle, OnlineStore]]:
+    """The bundle and the open store that the settings name; the store is closed when the context is left.
+
+    Args:
+        settings: Which ones.
+        platform: Where this runs.
+        clock: The time.
+        observer: Who learns of attempts at reads.
+        store: The store instead of the one that the settings name.
+        turns: Where long work waits for its turn.
+        limits: How a remote store is guarded; None for what suits requests.
+
+    Raises:
+        StartError: The bundle cannot be served, or the store cannot be read; one line for the operator.
+    """
+    if store is None:
+        store = embedded_store(settings)
+    try:
+        try:
+            if store is not None:
+                await store.open()
+            bundle = await load(settings, platform, store)
+            if store is None:
+                store = vertex_store(settings, bundle.spec, clock, observer, turns=turns, limits=limits)
+                await store.open()
+        except StoreError as error:
+            raise StartError(str(error)) from error
+        yield bundle, store
     finally:
         if store is not None:
             await store.aclose()

@@ -59,3 +59,14 @@ def test_instances_are_the_same_by_column_and_one_by_one() -> None:
     instances.extend([["C3"], ["M3"]], [[3.0]])
     assert [instances[at] for at in range(len(instances))] == [*given, Instance(("C3", "M3"), (3.0,))]
     assert repr(instances) == "<3 Instances>"
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("XYZ"))))
+def test_what_instances_share_is_named_once_and_each_knows_which_one_it_has(keys: list[tuple[str, str]]) -> None:
+    instances = Instances(2)
+    instances.extend([[one for one, _ in keys], [other for _, other in keys]], [])
+    for lookup, (shared, which) in zip(_plan(*keys), _PLANNER.plan_shared(instances), strict=True):
+        assert shared.view is lookup.view
+        assert list(shared.keys) == list(lookup.distinct())
+        places = range(len(keys)) if which is None else which.tolist()
+        assert [shared.keys[at] for at in places] == list(lookup.keys)

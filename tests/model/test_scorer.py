@@ -43,6 +43,15 @@ def test_a_row_scores_bit_for_bit_the_same_alone_and_among_others(each: Any) -> 
             np.testing.assert_array_equal(part, batch[rows])
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_ten_thousand_rows_score_bit_for_bit_the_same_however_many_threads_share_them(each: Any, threads: int) -> None:
+    scorer = scorer_of(each)
+    rows = np.random.default_rng(2).integers(0, len(each.numeric), 10_000)
+    numeric, categorical = each.numeric[rows], each.categorical[rows]
+    one = scorer.score(numeric, categorical)
+    assert scorer.score(numeric, categorical, threads=threads).tobytes() == one.tobytes()
+
+
 def test_class_of_a_row_is_what_catboost_predicts(each: Any) -> None:
     scorer = scorer_of(each)
     scores = scorer.score(each.numeric, each.categorical).tolist()

@@ -8,13 +8,13 @@ import orjson
 import pytest
 
 from features.assembly import Piece
+from features.errors import InstanceInvalid
 from features.freshness import Bounds
 from features.judging import Judge
 from features.planning import Instance, Instances
 from features.values import Retrieved
 from model.signature import PredictionType, Signature, Task
 from service.bundle import Bundle, load_bundle
-from service.errors import InstanceInvalid
 from service.parsing import ParsedRequest
 from service.prediction import Prediction
 from service.responses import Answer, DetailedAnswer, entity_id, simple_answer

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from google.protobuf import json_format, struct_pb2
 
-from service.tf_example import Example
+from features.tf_example import Example
 
 BATCH_SIZE = 64
 """`manualBatchTuningParameters.batchSize`, as shipped."""

@@ -1,0 +1,69 @@
+"""What a job has done so far, for its progress and its closing summary."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from features.events import Event, StoreRead
+from features.judging import Assembly
+from features.spec import FeatureView
+from features.values import FeatureRow, Retrieved
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a job has done so far.
+
+    Attributes:
+        instances: Instances looked at.
+        failed: Instances that could not be scored.
+        reads: Batched reads of the store that ended, failed ones too.
+        keys_read: Keys in those that succeeded.
+        degraded: Values, of instances that were scored, substituted because of an error.
+        defaulted: Declared defaults, of instances that were scored, used for absent values.
+        absent: Values that are not present, by view and status, failed instances' too.
+        oldest_age_s: Age by event time, when it was used, of the oldest value that was not too old; None if no value
+            is dated.
+    """
+
+    instances: int = 0
+    failed: int = 0
+    reads: int = 0
+    keys_read: int = 0
+    degraded: int = 0
+    defaulted: int = 0
+    absent: dict[tuple[str, str], int] = field(default_factory=dict)
+    oldest_age_s: float | None = None
+
+    def observe(self, event: Event, /) -> None:
+        """Counts reads: this is the retrieval's observer."""
+        if isinstance(event, StoreRead):
+            self.reads += 1
+            self.keys_read += event.keys if event.outcome == "ok" else 0
+
+    def add(self, assembly: Assembly, views: Sequence[FeatureView]) -> None:
+        """Counts what was judged of one chunk."""
+        self.instances += len(assembly.instances)
+        self.failed += len(assembly.failures)
+        self.degraded += sum(assembly.degraded.values())
+        self.defaulted += sum(assembly.defaulted.values())
+        for place, values in assembly.absent.items():
+            self.absent[place] = self.absent.get(place, 0) + values
+        for view, rows in zip(views, assembly.retrieved, strict=True):
+            oldest_s = max(_ages_s(rows, assembly.wall, view.max_age_s), default=None)
+            if oldest_s is not None:
+                self.oldest_age_s = max(oldest_s, self.oldest_age_s or 0.0)
+
+
+def _ages_s(rows: Sequence[Retrieved], wall: float, max_age_s: float | None) -> Iterable[float]:
+    """The age of each row's oldest value that is not too old; never below 0, as a clock may run ahead."""
+    for one in rows:
+        if one.row is not None:
+            happened = one.row.event_time if max_age_s is None else _oldest(one.row, wall - max_age_s)
+            if happened is not None:
+                yield max(0.0, wall - happened)
+
+
+def _oldest(row: FeatureRow, since: float) -> float | None:
+    """The earliest event time of a row from `since` on."""
+    times = (row.event_time,) if row.event_times is None else row.event_times
+    return min((time for time in times if time is not None and time >= since), default=None)
