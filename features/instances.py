@@ -158,7 +158,7 @@ class InstanceParser:
         except KeyError:
             missing = next(name for name in self._names if name not in members)
             hidden = any(part.name == missing for part in self._keys)
-            why = "; a batch job's keyField and excludedFields must not name it" if hidden else ""
+            why = "; Vertex AI's keyField and excludedFields must not name it" if hidden else ""
             raise InstanceInvalid(f"{missing!r} is missing{why}", field=missing) from None
 
     def _from_values(self, values: Sequence[Any]) -> Instance:
@@ -166,7 +166,7 @@ class InstanceParser:
         if len(values) != len(self._names):
             raise InstanceInvalid(
                 f"a list must hold {len(self._names)} values: {', '.join(self._names)}; "
-                "in a batch job includedFields chooses them, and keyField must name none of them"
+                "on Vertex AI includedFields chooses them, and keyField must name none of them"
             )
         keys = []
         for part, value in zip(self._keys, values, strict=False):

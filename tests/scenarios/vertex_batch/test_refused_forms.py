@@ -9,8 +9,8 @@ pytestmark = pytest.mark.anyio
 
 Row = dict[str, Any]
 Deploy = Callable[[str], Awaitable[Any]]
-NOT_KEY = "a batch job's keyField and excludedFields must not name it"
-CHOOSE = "in a batch job includedFields chooses them, and keyField must name none of them"
+NOT_KEY = "Vertex AI's keyField and excludedFields must not name it"
+CHOOSE = "on Vertex AI includedFields chooses them, and keyField must name none of them"
 
 
 def table(row: Row) -> Row:
