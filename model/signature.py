@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 DEFAULT_THRESHOLD: Final = 0.5
 """Probability of the second class above which a binary model says yes; CatBoost's own default."""
 
@@ -83,6 +86,21 @@ class Signature:
         if self.threshold is not None:
             return int(scores[1] > self.threshold)
         return max(range(len(scores)), key=scores.__getitem__)  # the first of equals, as CatBoost does
+
+    @property
+    def single_class(self) -> bool:
+        """Whether there is one answer among `classes`, and so something for `predicted_class` to say."""
+        return self.task is Task.CLASSIFICATION
+
+    def predicted_classes(self, scores: NDArray[np.float64]) -> NDArray[np.intp]:
+        """`predicted_class` of every row, where `single_class` is true; of no meaning in rows of NaN.
+
+        Args:
+            scores: `(n_rows, n_outputs)`, as `CatBoostScorer.score` gives them.
+        """
+        if self.threshold is not None:
+            return (scores[:, 1] > self.threshold).astype(np.intp)
+        return scores.argmax(axis=1)
 
 
 def task_of(loss: str | None, *, has_classes: bool) -> Task:

@@ -1,7 +1,10 @@
 """Everything that can go wrong with a request or a start, placed on the way that a request takes.
 
     start    ──► StartError            the operator is at fault: settings, bundle or store
-    load     ──► TableError            a file with rows for the store, or a value in it
+    load     ──► TableError            a file with rows for the store or for `batch`, or a value in it
+    batch    ──► JobRefused            files or options do not allow the job
+             ──► JobStopped            it cannot go on; what is finished stays
+             ──► RowUnreadable         one row of the file is none
     admit    ──► TimeoutInvalid        the header with the request's budget
              ──► Shed                  too much is in flight
     identify ──► Unauthenticated       no ID token that this service takes
@@ -9,7 +12,7 @@
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
              ──► RequestInvalid        JSON, but not a request
-             ──► InstanceInvalid       one instance is of no known shape or holds a bad value
+             ──► features.errors.InstanceInvalid  one instance is of no known shape or holds a bad value
              ──► DetailedOff           the operator gives no detailed answers
     assemble ──► InstanceFailed        one instance cannot be scored; carries the feature error and the index
              ──► DegradedRefused       the caller forbade degraded values
@@ -18,7 +21,7 @@
 Messages hold names from the spec and positions, never what the caller sent. `problems.py` gives each its status.
 """
 
-from features.errors import FeaturesError
+from features.errors import FeaturesError, InstanceInvalid
 
 
 class ServiceError(Exception):
@@ -31,6 +34,14 @@ class StartError(ServiceError):
 
 class TableError(ServiceError):
     """A file cannot be read as rows; names the file, the row and what to do, for the operator."""
+
+
+class JobRefused(ServiceError):
+    """A batch job cannot begin or be resumed as it was asked for; says why and what to do."""
+
+
+class JobStopped(ServiceError):
+    """A batch job cannot go on; says why. What it has finished can be resumed from."""
 
 
 class RequestError(ServiceError):
@@ -76,16 +87,8 @@ class RequestInvalid(RequestError):
     """The body is JSON, but not a request."""
 
 
-class InstanceInvalid(RequestError):
-    """One instance cannot be understood.
-
-    Attributes:
-        field: Name of the key or request field at fault, if it is one.
-    """
-
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
+class RowUnreadable(InstanceInvalid):
+    """One row of a file is none: no JSON, cells too few or too many, a damaged record. Others can still be read."""
 
 
 class InstanceFailed(RequestError):
@@ -96,7 +99,7 @@ class InstanceFailed(RequestError):
         reason: Why.
     """
 
-    def __init__(self, index: int, reason: "InstanceInvalid | FeaturesError") -> None:
+    def __init__(self, index: int, reason: FeaturesError) -> None:
         super().__init__(f"instance {index}: {reason}")
         self.index = index
         self.reason = reason

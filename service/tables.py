@@ -1,4 +1,4 @@
-"""Rows out of files: CSV, JSON lines and Parquet, a batch at a time. The one door to pyarrow.
+"""Rows out of files: CSV, JSON lines and Parquet, a batch at a time. With `offline`, the door to pyarrow.
 
     file ──► open_table ──► Table.batches ──► Batch(columns, places) ──► column_types, loading
 
@@ -136,17 +136,17 @@ class CsvTable:
 
     def batches(self) -> Iterator[Batch]:
         """See `Table.batches`."""
-        with _bytes_of(self.path) as (binary, file):
+        with bytes_of(self.path) as (binary, file):
             lines = csv.reader(io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""), strict=True)
             try:
-                header = _checked_names(next(lines, []), self.path)
+                header = checked_names(next(lines, []), self.path)
                 records = self._records(lines, len(header))
                 while rows := list(islice(records, BATCH_ROWS)):
                     cells = zip(*(record for _, record in rows), strict=True)
                     columns = dict(zip(header, cells, strict=True))
                     yield Batch(columns, [line for line, _ in rows], _share(file, self.path))
             except csv.Error as error:
-                raise TableError(f"{self.path}: line {lines.line_num}: {_csv_problem(error)}") from error
+                raise TableError(f"{self.path}: line {lines.line_num}: {csv_problem(error)}") from error
             except UnicodeDecodeError as error:
                 line = _first_line_not_utf8(self.path)
                 raise TableError(f"{self.path}: line {line}: is not UTF-8 text; save the file as UTF-8") from error
@@ -173,7 +173,7 @@ class JsonLinesTable:
 
     def batches(self) -> Iterator[Batch]:
         """See `Table.batches`."""
-        with _bytes_of(self.path) as (binary, file):
+        with bytes_of(self.path) as (binary, file):
             records = self._records(binary)
             while rows := list(islice(records, BATCH_ROWS)):
                 names = dict.fromkeys(name for _, record in rows for name in record)
@@ -212,10 +212,10 @@ class ParquetTable:
 
         try:
             with pq.ParquetFile(self.path) as file:
-                names = _checked_names(file.schema_arrow.names, self.path)
+                names = checked_names(file.schema_arrow.names, self.path)
                 total, read = file.metadata.num_rows, 0
                 for chunk in file.iter_batches(batch_size=BATCH_ROWS):
-                    columns = {name: _python_values(chunk.column(at)) for at, name in enumerate(names)}
+                    columns = {name: python_values(chunk.column(at)) for at, name in enumerate(names)}
                     places = range(read + 1, read + chunk.num_rows + 1)
                     read += chunk.num_rows
                     yield Batch(columns, places, read / total)
@@ -226,13 +226,13 @@ class ParquetTable:
             raise TableError(f"{self.path}: holds a time outside the years 1 to 9999") from error
 
 
-def _python_values(column: Any) -> list[Any]:
+def python_values(column: Any) -> list[Any]:
     """An Arrow array as plain Python values."""
     import pyarrow as pa  # noqa: PLC0415  # imported already by whoever read the file
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _python_values(column.dictionary_decode())
+        return python_values(column.dictionary_decode())
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         column = column.cast(pa.float64())
     if not pa.types.is_timestamp(kind):
@@ -243,7 +243,7 @@ def _python_values(column: Any) -> list[Any]:
 
 
 @contextmanager
-def _bytes_of(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def bytes_of(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file's bytes, unzipped, and the file itself, whose position tells how far it has been read."""
     try:
         with path.open("rb") as file:
@@ -264,7 +264,12 @@ def _share(file: BinaryIO, path: Path) -> float:
     return min(1.0, file.tell() / max(1, path.stat().st_size))
 
 
-def _checked_names(names: Sequence[str], path: Path) -> list[str]:
+def checked_names(names: Sequence[str], path: Path) -> list[str]:
+    """The names of a file's columns.
+
+    Raises:
+        TableError: There are none, or two are alike.
+    """
     twice = [name for at, name in enumerate(names) if name in names[:at]]
     if twice:
         raise TableError(f"{path}: two columns are called {twice[0]!r}; give each a name of its own")
@@ -273,7 +278,8 @@ def _checked_names(names: Sequence[str], path: Path) -> list[str]:
     return list(names)
 
 
-def _csv_problem(error: csv.Error) -> str:
+def csv_problem(error: csv.Error) -> str:
+    """What is wrong with a line of CSV, in words of ours."""
     text = str(error)
     if "unexpected end of data" in text:
         return "the file ends inside a quoted cell; it is cut short, or a quote is never closed"
@@ -283,7 +289,7 @@ def _csv_problem(error: csv.Error) -> str:
 
 
 def _first_line_not_utf8(path: Path) -> int:
-    with _bytes_of(path) as (binary, _):
+    with bytes_of(path) as (binary, _):
         for number, line in enumerate(binary, start=1):
             try:
                 line.decode()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from features.errors import FeaturesError
+from service.cli.batching import batch
 from service.cli.checking import check
 from service.cli.console import complain
 from service.cli.demonstrating import demo
@@ -71,6 +72,7 @@ def serve() -> None:
 
 app.command(context_settings=_PASSED_ON)(check)
 app.command()(predict)
+app.command()(batch)
 app.command()(put)
 app.command()(load)
 app.command()(demo)

@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-Walked = Callable[[int, float], None]
-"""Told how many rows have been walked and which share of the file that is."""
+Walked = Callable[[int, float | None], None]
+"""Told how many rows have been walked and which share of the file that is, None where its length is not known."""
 
 _PLAIN_WIDTH: Final = (
     160  # where there is no terminal, lines are for a file or a pager: long ones are better than folded
@@ -71,11 +71,16 @@ def human_age(seconds: float | None) -> str:
 
 
 @contextmanager
-def walking(what: str) -> Iterator[Walked]:
-    """A bar with rows per second on a terminal, and otherwise a line every few seconds."""
+def walking(what: str, before: Callable[[], int] = lambda: 0) -> Iterator[Walked]:
+    """A bar with rows per second and the time left on a terminal, and otherwise a line every few seconds.
+
+    Args:
+        what: What is being done.
+        before: How many of the rows were walked at another time, and count for no speed.
+    """
     console = errors()
     if not console.is_terminal:
-        yield _lines(what)
+        yield _lines(what, before)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -88,20 +93,31 @@ def walking(what: str) -> Iterator[Walked]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=1.0, rows=0, speed=0.0)
 
-        def advance(rows: int, share: float) -> None:
-            bar.update(task, completed=share, rows=rows, speed=rows / max(time.monotonic() - begun, 1e-3))
+        def advance(rows: int, share: float | None) -> None:
+            speed = (rows - before()) / max(time.monotonic() - begun, 1e-3)
+            bar.update(task, completed=share, total=None if share is None else 1.0, rows=rows, speed=speed)
 
         yield advance
 
 
-def _lines(what: str) -> Walked:
+def _lines(what: str, before: Callable[[], int]) -> Walked:
     begun = last = time.monotonic()
+    first: tuple[float, float] | None = None
 
-    def advance(rows: int, share: float) -> None:
-        nonlocal last
+    def advance(rows: int, share: float | None) -> None:
+        nonlocal last, first
         now = time.monotonic()
+        if share is not None and first is None:
+            first = now, share
         if now - last >= _LINE_EVERY_S:
             last = now
-            note(f"{what}: {rows:,} rows, {share:.0%}, {rows / (now - begun):,.0f} rows/s")
+            done = "" if share is None else f" {share:.0%},"
+            left = "" if share is None or first is None else _left(now - first[0], share - first[1], 1 - share)
+            note(f"{what}: {rows:,} rows,{done} {(rows - before()) / (now - begun):,.0f} rows/s{left}")
 
     return advance
+
+
+def _left(took_s: float, done: float, remaining: float) -> str:
+    """How long it will go on, if that can be told from how long a share of it took."""
+    return f", {human_age(took_s * remaining / done)} left" if done > 0 and remaining > 0 else ""

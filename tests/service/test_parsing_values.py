@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser, field_value, rounded_floats
+from features.planning import Instances
 from features.spec import RequestField, Spec
 from features.values import FLOAT32_MAX, DType
-from service.errors import InstanceInvalid
-from service.parsing import RequestParser, field_value
+from service.parsing import ParsedRequest, RequestParser
+from service.schemas import Parameters
 
 
 @pytest.mark.parametrize(
@@ -29,13 +33,13 @@ from service.parsing import RequestParser, field_value
     ],
 )
 def test_a_string_key_keeps_what_was_sent_apart(spec_of: Callable[[str], Spec], value: Any, key: str) -> None:
-    assert RequestParser(spec_of("string"), 1).instance(value).keys == (key,)
+    assert InstanceParser(spec_of("string")).instance(value).keys == (key,)
 
 
 @pytest.mark.parametrize("value", [2.0**53, 2.0**53 + 2, 1e300, 7.5, True, False, "", "a\x00b"])
 def test_what_no_longer_tells_which_key_was_meant_is_refused(spec_of: Callable[[str], Spec], value: Any) -> None:
     with pytest.raises(InstanceInvalid) as caught:
-        RequestParser(spec_of("string"), 1).instance(value)
+        InstanceParser(spec_of("string")).instance(value)
     assert caught.value.field == "customer_id"
 
 
@@ -45,13 +49,13 @@ NOT_INT64 = ["007", "+7", "7.0", " 7", "7\n", "1e3", "\u0667", "-0", "", "922337
 @pytest.mark.parametrize("value", [*NOT_INT64, 2**63, -(2**63) - 1, 7.5, 2.0**53, True])
 def test_an_int64_key_takes_canonical_integers_only(spec_of: Callable[[str], Spec], value: Any) -> None:
     with pytest.raises(InstanceInvalid) as caught:
-        RequestParser(spec_of("int64"), 1).instance(value)
+        InstanceParser(spec_of("int64")).instance(value)
     assert caught.value.field == "customer_id"
 
 
 @pytest.mark.parametrize("value", ["9223372036854775807", 2**63 - 1, -(2**63), "-9223372036854775808", "0", -0.0])
 def test_an_int64_key_reaches_to_its_ends(spec_of: Callable[[str], Spec], value: Any) -> None:
-    assert RequestParser(spec_of("int64"), 1).instance(value).keys == (str(int(value)),)
+    assert InstanceParser(spec_of("int64")).instance(value).keys == (str(int(value)),)
 
 
 FLOAT = RequestField("amount", DType.FLOAT, minimum=0)
@@ -108,3 +112,27 @@ def test_a_float_is_rounded_once(value: float) -> None:
     declared = RequestField("x", DType.FLOAT)
     rounded = field_value(value, declared)
     assert field_value(rounded, declared) == rounded
+
+
+@given(st.lists(st.floats() | st.integers(-(2**70), 2**70), min_size=1))
+def test_floats_of_a_column_are_those_of_each_or_refused_together(values: list[float]) -> None:
+    column = np.array([float(value) for value in values])
+    try:
+        each = [field_value(float(value), FLOAT) for value in values]
+    except InstanceInvalid:
+        with pytest.raises(InstanceInvalid):
+            rounded_floats(column, FLOAT)
+        return
+    assert rounded_floats(column, FLOAT).tolist() == each
+
+
+def test_columns_are_understood_as_rows_are(spec_of: Callable[[str], Spec]) -> None:
+    spec = spec_of("string")
+    parser = RequestParser(spec, 100)
+    keys = ["007", 7, 7.5, "", "x"]
+    request = ParsedRequest(5, Parameters(), Instances(1, 0))
+    parser.read_columns(request, [keys[:2]], 0)
+    parser.read_columns(request, [keys[2:]], 2)
+    assert request.instances.keys == (["007", "7", "x"],)
+    assert request.indexes == [0, 1, 4]
+    assert {at: error.field for at, error in request.failures.items()} == {2: "customer_id", 3: "customer_id"}

@@ -16,7 +16,7 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
     (errors.BodyTooLarge("large"), 413, "body-too-large"),
     (errors.MediaTypeUnsupported("media"), 415, "unsupported-media-type"),
     (errors.RequestInvalid("request"), 422, "invalid-request"),
-    (errors.InstanceInvalid("instance", field="amount"), 422, "invalid-instance"),
+    (features_errors.InstanceInvalid("instance", field="amount"), 422, "invalid-instance"),
     (errors.DegradedRefused("degraded"), 503, "features-degraded"),
     (errors.Shed("full"), 503, "overloaded"),
     (features_errors.EntityNotFound("no row", feature="f", view="v"), 404, "entity-not-found"),
@@ -82,7 +82,7 @@ def test_one_type_has_one_status_and_one_title() -> None:
 
 
 def test_the_instance_at_fault_is_named_by_its_index() -> None:
-    inner = errors.InstanceInvalid("'amount' must be at least 0", field="amount")
+    inner = features_errors.InstanceInvalid("'amount' must be at least 0", field="amount")
     document = problem_for(errors.InstanceFailed(3, inner)).document()
     assert document["status"] == 422
     assert document["detail"] == "instance 3: 'amount' must be at least 0"

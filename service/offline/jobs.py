@@ -1,0 +1,257 @@
+"""From what was asked for to a job that runs: input, engine, encoding and output put together.
+
+Request ─► check (fast, before anything is loaded) ─► engine ─► parts to resume from ─► Job
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from features.clock import SystemClock
+from features.spec import Spec
+from service.bundle import Bundle
+from service.errors import JobRefused
+from service.offline.chunks import CHUNK_ROWS
+from service.offline.formats import STREAM, InputFormat, OnError, OutputFormat
+from service.offline.inputs import check_input, fingerprint, source_of
+from service.offline.job import Encode, Job, Progress
+from service.offline.json_rows import JsonRows
+from service.offline.parts import Identity, Parts
+from service.offline.scoring import OfflineScoring
+from service.offline.sinks import PART_ROWS, Destination, PartsSink, Sink, StreamSink
+from service.offline.streams import Wake
+from service.offline.table_rows import TableRows
+from service.offline.totals import Totals
+from service.offline.wiring import offline_scoring
+from service.settings import Platform, Settings
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        input: The file, or stdin.
+        output: The file, or stdout.
+        input_format: What the one is written in.
+        output_format: What the other shall be written in.
+        detailed: Whether the whole story of each prediction is wanted.
+        extra: Whether undeclared columns and members are let through.
+        on_error: What to do about a row that has no score.
+        errors: The error file; beside the output if not given.
+        resume: Whether to go on with a job that was begun.
+        overwrite: Whether an output, and a job that was begun, may be replaced.
+        max_reads_per_s: Keys to read from the store per second.
+        threads: Threads for CatBoost.
+        part_rows: Rows in a part.
+    """
+
+    input: Path
+    output: Path
+    input_format: InputFormat
+    output_format: OutputFormat
+    detailed: bool = False
+    extra: bool = False
+    on_error: OnError = OnError.FAIL
+    errors: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    max_reads_per_s: float | None = None
+    threads: int = 1
+    part_rows: int = PART_ROWS
+
+    @property
+    def streams(self) -> bool:
+        """Whether the output is a pipe, a terminal or a device: never replaced, and written to as rows come."""
+        return self.output == STREAM or (self.output.exists() and not stat.S_ISREG(self.output.stat().st_mode))
+
+    @property
+    def error_file(self) -> Path | None:
+        """Where rows without a score are told of."""
+        if self.errors is not None or self.streams:
+            return self.errors
+        return self.output.with_name(f"{self.output.name}.errors.jsonl")
+
+    @property
+    def parts(self) -> Path:
+        """Where finished parts are."""
+        return self.output.with_name(f"{self.output.name}.parts")
+
+
+def check(request: Request) -> None:
+    """Says what can be said before a model is loaded.
+
+    Raises:
+        JobRefused: Files or options do not allow the job.
+        TableError: There is nothing to read.
+    """
+    check_input(request.input, request.input_format)
+    if request.streams:
+        _check_stream(request)
+        return
+    if not request.output.parent.is_dir():
+        raise JobRefused(f"{request.output.parent} is not a directory: make it first")
+    if request.input != STREAM and request.output.exists() and request.output.samefile(request.input):
+        raise JobRefused(f"{request.output} is the input: name another output")
+    if request.resume and request.input == STREAM:
+        raise JobRefused("what came from stdin cannot be read again, so the job cannot be resumed: name a file")
+    begun = Parts(request.parts).begun
+    if begun and not (request.resume or request.overwrite):
+        raise JobRefused(f"{request.parts} holds a job that was begun: --resume goes on, --overwrite begins anew")
+    complete = (request.parts / "complete").exists()
+    for path in (request.output, request.error_file):
+        if path is not None and path.exists() and not (request.overwrite or complete):
+            nothing = ", and there is nothing to resume" if request.resume and not begun else ""
+            raise JobRefused(f"{path} exists already{nothing}; --overwrite replaces it")
+
+
+def _check_stream(request: Request) -> None:
+    name = "stdout" if request.output == STREAM else str(request.output)
+    if request.output_format is OutputFormat.PARQUET:
+        raise JobRefused(f"a Parquet file is whole only when its end is written, so {name} cannot take it: name a file")
+    if request.resume:
+        raise JobRefused(f"what went to {name} cannot be taken up again: name a file to be able to resume")
+    if request.on_error is not OnError.FAIL and request.errors is None:
+        raise JobRefused(f"with {name} as output, say with --errors FILE where failed rows are told of")
+    if request.errors is not None and request.errors.exists() and not request.overwrite:
+        raise JobRefused(f"{request.errors} exists already; --overwrite replaces it")
+
+
+@dataclass(slots=True)
+class Running:
+    """How far a job has come.
+
+    Attributes:
+        totals: What has been done, by earlier processes too.
+        done: Rows that those have done.
+        keys_read: Keys that this one has read from the store.
+        placed: Whether the output is whole and in its place.
+    """
+
+    totals: Totals = field(default_factory=Totals)
+    done: int = 0
+    keys_read: int = 0
+    placed: bool = False
+
+
+async def run(request: Request, settings: Settings, platform: Platform, progress: Progress, running: Running) -> None:
+    """The output is there, and `running` says what was done.
+
+    Args:
+        request: What was asked for; `check` has nothing against it.
+        settings: Which bundle and store.
+        platform: Where this runs.
+        progress: Told of every chunk.
+        running: Kept up to date.
+
+    Raises:
+        ServiceError: It cannot be done, or not to its end.
+        FeaturesError: The store cannot be read.
+    """
+    engine = offline_scoring(settings, platform, max_reads_per_s=request.max_reads_per_s, threads=request.threads)
+    with closing(Wake()) as wake:
+        async with engine as scoring:
+            with _sink(request, settings, scoring.bundle) as (sink, done):
+                running.done, running.totals = done.rows, done
+                try:
+                    job = await asyncio.to_thread(_job, request, scoring, sink, done=done, progress=progress, wake=wake)
+                    await job.run()
+                finally:
+                    wake.call()
+                    running.placed = sink.placed
+                    running.keys_read = scoring.counts.keys_read
+
+
+def _job(request: Request, scoring: OfflineScoring, sink: Sink, *, done: Totals, progress: Progress, wake: Wake) -> Job:
+    """The job, its input opened and its output begun; both may take their time."""
+    source = source_of(
+        request.input,
+        request.input_format,
+        scoring.bundle.spec,
+        extra=request.extra,
+        wake=wake,
+        output=request.output_format,
+        chunk_rows=min(CHUNK_ROWS, request.part_rows),
+    )
+    schema, chunks = source.read(done.rows)
+    encode, arrow = _encode(request, scoring.bundle, schema)
+    sink.begin(arrow)
+    return Job(
+        source, chunks, scoring, encode, sink, on_error=request.on_error, done=done, progress=progress, wake=wake
+    )
+
+
+def _encode(request: Request, bundle: Bundle, schema: Any) -> tuple[Encode, Any]:
+    skip = request.on_error is OnError.SKIP
+    if request.output_format is OutputFormat.JSONL:
+        return JsonRows(bundle, detailed=request.detailed, skip=skip), None
+    table = TableRows(bundle, schema, detailed=request.detailed, skip=skip)
+    return table, table.schema
+
+
+@contextmanager
+def _sink(request: Request, settings: Settings, bundle: Bundle) -> Iterator[tuple[Sink, Totals]]:
+    """Where the predictions go, and what is there already."""
+    destination = Destination(request.output, request.error_file, request.output_format)
+    if request.streams:
+        with _stream(request.output) as file:
+            yield StreamSink(file, destination), Totals()
+        return
+    parts = Parts(request.parts)
+    with parts.held():
+        identity = _identity(request, settings, bundle.digest, bundle.spec)
+        if request.resume and parts.begun:
+            parts.resume(identity)
+        else:
+            parts.begin(identity)
+        done = Totals()
+        for part in parts.finished:
+            done.add(part)
+        try:
+            yield PartsSink(parts, destination, SystemClock(), request.part_rows), done
+        finally:
+            if request.input == STREAM:  # what cannot be resumed need not be kept
+                parts.clear()
+
+
+@contextmanager
+def _stream(path: Path) -> Iterator[BinaryIO]:
+    if path == STREAM:
+        yield cast(BinaryIO, sys.stdout.buffer)
+        return
+    with path.open("wb") as file:
+        yield file
+
+
+def _identity(request: Request, settings: Settings, digest: str, spec: Spec) -> Identity:
+    """What must not change between a job's beginning and its end."""
+    serving = _ADDRESS.sub("", repr(spec))  # functions are named in it, and where in memory they are does not matter
+    store = str(settings.sqlite_path.resolve()) if settings.store == "sqlite" else settings.vertex_endpoint
+    return {
+        "keyscore": version("keyscore"),
+        "input": {"format": request.input_format, **({} if request.input == STREAM else fingerprint(request.input))},
+        "bundle": {"digest": digest, "spec": hashlib.sha256(serving.encode()).hexdigest()[:16]},
+        "store": {"kind": settings.store, "where": store},
+        "options": {
+            "output format": request.output_format,
+            "detailed": request.detailed,
+            "extra": "ignore" if request.extra else "refuse",
+            "on_error": request.on_error,
+        },
+    }
+
+
+def default_threads() -> int:
+    """Threads for CatBoost where nobody says: all cores but the one that reads and writes."""
+    return max(1, (os.cpu_count() or 1) - 1)

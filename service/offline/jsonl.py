@@ -1,0 +1,186 @@
+"""JSON lines and TFRecords: inputs whose rows are instances as they are on the wire."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
+
+import orjson
+
+from features.documents import nearest
+from features.errors import InstanceInvalid
+from features.planning import Instances
+from features.spec import Spec
+from service.errors import RowUnreadable
+from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
+from service.offline.sent import SentTexts, understood_types
+from service.offline.streams import Wake, named, opened
+from service.offline.tfrecord import records
+from service.parsing import ParsedRequest, RequestParser
+from service.schemas import Parameters
+
+_ALIKE: Final = 512
+"""Rows that are looked at column by column; one that is unusual slows so many down."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class _Taken(NamedTuple):
+    """Some rows, one after the other.
+
+    Attributes:
+        places: Their line or record numbers.
+        texts: They as JSON.
+        values: What JSON makes of them; None where it makes nothing.
+        unreadable: Why nothing can be made of a row, by its position.
+    """
+
+    places: Sequence[int]
+    texts: list[bytes]
+    values: list[Any]
+    unreadable: dict[int, str]
+
+
+class InstanceSource:
+    """Rows that are instances as the wire has them; what the subclasses read them from."""
+
+    unit: ClassVar[str]
+
+    def __init__(self, path: Path, spec: Spec, *, extra: bool, wake: Wake, chunk_rows: int = CHUNK_ROWS) -> None:
+        """Names an input.
+
+        Args:
+            path: The file, or stdin.
+            spec: What instances hold.
+            extra: Whether undeclared members are let through.
+            wake: Ends a read of stdin.
+            chunk_rows: How many rows make a chunk.
+        """
+        self._path = path
+        self._spec = spec
+        self._extra = extra
+        self._wake = wake
+        self._chunk_rows = chunk_rows
+        self._parser = RequestParser(spec, chunk_rows)
+        self._parameters = Parameters(extra="ignore" if extra else "refuse")
+        self._types = understood_types(spec, whole=extra)
+
+    @property
+    def name(self) -> str:
+        """See `Source.name`."""
+        return named(self._path)
+
+    def read(self, skip: int = 0) -> Reading:
+        """See `Source.read`."""
+        return Reading(self._types, self._chunks(skip))
+
+    def _chunks(self, skip: int) -> Iterator[Chunk]:
+        with opened(self._path, self._wake) as (file, share):
+            for taken in self._takings(file, skip):
+                request = self._understood(taken)
+                sent = SentTexts(taken.texts, request, self._types)
+                yield Chunk(request, taken.places, sent, share())
+
+    def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
+        raise NotImplementedError
+
+    def _understood(self, taken: _Taken) -> ParsedRequest:
+        values = taken.values
+        instances = Instances(len(self._spec.keys), len(self._spec.fields))
+        request = ParsedRequest(len(values), self._parameters, instances, sent=list(values))
+        for start in range(0, len(values), _ALIKE):
+            self._parser.read(request, start, min(start + _ALIKE, len(values)))
+        for at, error in request.failures.items():
+            why = taken.unreadable.get(at)
+            request.failures[at] = self._worded(values[at], error) if why is None else RowUnreadable(why)
+        return request
+
+    def _worded(self, value: Any, error: InstanceInvalid) -> InstanceInvalid:
+        """The wire's refusal in a command line's words, where an undeclared member may be the reason."""
+        if not isinstance(value, dict) or self._extra or "b64" in value:
+            return error
+        unknown = next((name for name in value if name not in self._spec.input_names), None)
+        return error if unknown is None else InstanceInvalid(unknown_name(unknown, self._spec))
+
+
+class JsonLines(InstanceSource):
+    """One JSON value in UTF-8 on every line; blank lines do not count."""
+
+    unit: ClassVar[str] = "line"
+
+    def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
+        above = _lines_of(file, skip)
+        while lines := _some(file, self._chunk_rows):
+            if not above:
+                lines[0] = lines[0].removeprefix(_BOM)
+            texts = list(map(bytes.strip, lines))
+            places: Sequence[int] = range(above + 1, above + len(lines) + 1)
+            above += len(lines)
+            if b"" in texts:
+                places = [place for place, text in zip(places, texts, strict=True) if text]
+                texts = [text for text in texts if text]
+            if texts:
+                yield _parsed(places, texts)
+
+
+class TFRecords(InstanceSource):
+    """Records that hold serialized tf.train.Examples, or the text of a key, as Vertex AI hands them to a container."""
+
+    unit: ClassVar[str] = "record"
+
+    def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
+        found = records(file, self.name)
+        above = sum(1 for _ in islice(found, skip))
+        while some := list(islice(found, self._chunk_rows)):
+            values = [{"b64": base64.b64encode(record.data).decode()} for record in some]
+            texts = list(map(orjson.dumps, values))
+            damaged = {at: _DAMAGED for at, record in enumerate(some) if not record.sound}
+            kept = [None if at in damaged else value for at, value in enumerate(values)]
+            yield _Taken(range(above + 1, above + len(some) + 1), texts, kept, damaged)
+            above += len(some)
+
+
+_DAMAGED: Final = "is damaged: its checksum is wrong"
+
+
+def _lines_of(file: BinaryIO, rows: int) -> int:
+    """Passes over so many rows; returns how many lines these were, blank ones among them."""
+    lines = 0
+    while rows:
+        rows -= bool(next(file).strip())
+        lines += 1
+    return lines
+
+
+def _some(file: BinaryIO, most: int) -> list[bytes]:
+    lines = []
+    room = CHUNK_BYTES
+    for line in islice(file, most):
+        lines.append(line)
+        room -= len(line)
+        if room < 0:
+            break
+    return lines
+
+
+def _parsed(places: Sequence[int], texts: list[bytes]) -> _Taken:
+    try:
+        return _Taken(places, texts, list(map(orjson.loads, texts)), {})
+    except orjson.JSONDecodeError:
+        taken = _Taken(places, texts, [], {})
+    for at, text in enumerate(texts):
+        try:
+            taken.values.append(orjson.loads(text))
+        except orjson.JSONDecodeError as error:
+            taken.values.append(None)
+            taken.unreadable[at] = f"is not JSON in UTF-8: {error.msg} at byte {error.pos}"
+            texts[at] = orjson.dumps(text.decode(errors="replace"))
+    return taken
+
+
+def unknown_name(name: str, spec: Spec) -> str:
+    """What is said of a column or member that nobody declared."""
+    names = spec.input_names
+    known = nearest(name, names) or f"; they are {', '.join(names)}"
+    return f"{name!r} is neither a key nor a request field{known} (--extra ignore lets others through)"

@@ -1,0 +1,111 @@
+"""Parquet: typed columns, which stay Arrow's from end to end; only what a model needs becomes Python's or numpy's."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import InstanceInvalid, InvalidKey
+from features.instances import field_values, rounded_floats
+from features.keys import KeyPart, make_key_texts
+from features.spec import RequestField
+from features.values import DType, Value
+from service.errors import TableError
+from service.offline.chunks import Chunk, Reading
+from service.offline.sent import SentTable
+from service.offline.table_inputs import TableInput
+from service.parsing import ParsedRequest
+from service.tables import checked_names, python_values
+
+_BUFFER_BYTES: Final = 1 << 20
+"""How much of a column is read at a time, so that memory does not follow the size of row groups."""
+
+
+class ParquetRows(TableInput):
+    """An Apache Parquet file."""
+
+    unit: ClassVar[str] = "row"
+
+    def read(self, skip: int = 0) -> Reading:
+        """See `Source.read`."""
+        walk = self._walk(skip)
+        return Reading(next(walk), walk)
+
+    def _walk(self, skip: int) -> Iterator[Any]:
+        """The schema, then the chunks."""
+        try:
+            with pq.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+                names = checked_names(file.schema_arrow.names, self._path)
+                self._check_names(names)
+                yield {name: file.schema_arrow.field(name).type for name in names}
+                total, done = file.metadata.num_rows, 0
+                for batch in file.iter_batches(batch_size=self._chunk_rows):
+                    done += batch.num_rows
+                    if done > skip:
+                        table = pa.table(batch)
+                        places = range(done - batch.num_rows + 1, done + 1)
+                        yield Chunk(self._understood(table), places, SentTable(table), done / total)
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise TableError(f"{self.name}: is not a whole Parquet file ({reason}); write it again") from error
+
+    def _understood(self, table: Any) -> ParsedRequest:
+        request = self._request(table.num_rows)
+        columns = [table.column(name).combine_chunks() for name in self._spec.input_names]
+        n_keys = len(self._spec.keys)
+        try:
+            keys = [_key_texts(column, part) for column, part in zip(columns, self._spec.keys, strict=False)]
+            fields = [_field(column, one) for column, one in zip(columns[n_keys:], self._spec.fields, strict=True)]
+        except (InvalidKey, InstanceInvalid):
+            self._understand(request, [_python(column) for column in columns])
+            return request
+        request.instances.extend(keys, fields)
+        request.indexes.extend(range(request.size))
+        return request
+
+
+def _key_texts(column: Any, part: KeyPart) -> list[str]:
+    """The key of each row: every distinct value is looked at once, and rows with the same key share its text."""
+    distinct, codes = _distinct(column)
+    return _gathered(make_key_texts(distinct, part), codes) if distinct else []
+
+
+def _field(column: Any, declared: RequestField) -> list[Value]:
+    kind = column.type
+    if declared.dtype is DType.FLOAT and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        if column.null_count:
+            raise InstanceInvalid("null", field=declared.name)  # row by row it is said better
+        # through float64, as Python does: of a large integer float32 alone may make another number
+        numbers: list[Value] = rounded_floats(column.to_numpy().astype(np.float64), declared).tolist()
+        return numbers
+    distinct, codes = _distinct(column)
+    return _gathered(field_values(distinct, declared), codes)
+
+
+def _distinct(column: Any) -> tuple[list[Any], Any]:
+    """The distinct values of a column, null among them, and where each row's is."""
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        column = column.cast(pa.string())  # text, by old writers, and refused below if it is none
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode(null_encoding="encode")
+    if encoded.null_count:
+        raise InvalidKey("null")  # row by row it is said better
+    return _python(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False)
+
+
+def _gathered(values: Any, codes: Any) -> list[Any]:
+    told = np.empty(len(values), dtype=object)
+    told[:] = values
+    gathered: list[Any] = told[codes].tolist()
+    return gathered
+
+
+def _python(column: Any) -> list[Any]:
+    """Python's values; NaN, which JSON does not know either, is null."""
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        column = column.cast(pa.string())
+    values = python_values(column)
+    if pa.types.is_floating(column.type):
+        return [None if value != value else value for value in values]  # noqa: PLR0124  # only NaN differs from itself
+    return values
