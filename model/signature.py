@@ -100,7 +100,7 @@ class Signature:
         """
         if self.threshold is not None:
             return (scores[:, 1] > self.threshold).astype(np.intp)
-        return scores.argmax(axis=1)
+        return np.argmax(scores, axis=1)
 
 
 def task_of(loss: str | None, *, has_classes: bool) -> Task:
