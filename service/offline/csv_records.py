@@ -1,4 +1,4 @@
-"""The records of a CSV file: cells as text, each record with the line that it begins on, those that are none told of."""
+"""The records of a CSV file: cells as text, the line that each begins on, and what is wrong with it."""
 
 import csv
 import io

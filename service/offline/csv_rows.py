@@ -54,7 +54,7 @@ class CsvRows(TableInput):
         """The header, then the chunks: stdin can be walked only once."""
         with opened(self._path, self._wake) as (file, share):
             records = Records(file, self.name)
-            header = checked_names(records.header(), self._path)
+            header = checked_names(records.header(), Path(self.name))
             self._check_names(header)
             yield header
             while skip and (passed := records.take(min(skip, self._chunk_rows))):

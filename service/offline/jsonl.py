@@ -1,7 +1,7 @@
 """JSON lines and TFRecords: inputs whose rows are instances as they are on the wire."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
@@ -19,6 +19,7 @@ from service.offline.streams import Wake, named, opened
 from service.offline.tfrecord import records
 from service.parsing import ParsedRequest, RequestParser
 from service.schemas import Parameters
+from service.tf_example import read_example
 
 _ALIKE: Final = 512
 """Rows that are looked at column by column; one that is unusual slows so many down."""
@@ -98,9 +99,9 @@ class InstanceSource:
 
     def _worded(self, value: Any, error: InstanceInvalid) -> InstanceInvalid:
         """The wire's refusal in a command line's words, where an undeclared member may be the reason."""
-        if not isinstance(value, dict) or self._extra or "b64" in value:
+        if not isinstance(value, dict) or self._extra:
             return error
-        unknown = next((name for name in value if name not in self._spec.input_names), None)
+        unknown = next((name for name in _members(value) if name not in self._spec.input_names), None)
         return error if unknown is None else InstanceInvalid(unknown_name(unknown, self._spec))
 
 
@@ -151,6 +152,16 @@ def _lines_of(file: BinaryIO, rows: int) -> int:
         rows -= bool(next(file).strip())
         lines += 1
     return lines
+
+
+def _members(value: dict[str, Any]) -> Iterable[str]:
+    """The names that an instance holds, or the Example in it."""
+    if "b64" not in value:
+        return value
+    try:
+        return read_example(base64.b64decode(value["b64"])) or ()
+    except (TypeError, ValueError):
+        return ()
 
 
 def _some(file: BinaryIO, most: int) -> list[bytes]:
