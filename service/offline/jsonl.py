@@ -12,6 +12,7 @@ from features.documents import nearest
 from features.errors import InstanceInvalid
 from features.planning import Instances
 from features.spec import Spec
+from features.tf_example import read_example
 from service.errors import RowUnreadable
 from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
 from service.offline.sent import SentTexts, understood_types
@@ -19,7 +20,6 @@ from service.offline.streams import Wake, named, opened
 from service.offline.tfrecord import records
 from service.parsing import ParsedRequest, RequestParser
 from service.schemas import Parameters
-from service.tf_example import read_example
 
 _ALIKE: Final = 512
 """Rows that are looked at column by column; one that is unusual slows so many down."""
