@@ -1,7 +1,7 @@
 """JSON lines and TFRecords: inputs whose rows are instances as they are on the wire."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
@@ -12,6 +12,7 @@ from features.documents import nearest
 from features.errors import InstanceInvalid
 from features.planning import Instances
 from features.spec import Spec
+from features.tf_example import read_example
 from service.errors import RowUnreadable
 from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
 from service.offline.sent import SentTexts, understood_types
@@ -98,9 +99,9 @@ class InstanceSource:
 
     def _worded(self, value: Any, error: InstanceInvalid) -> InstanceInvalid:
         """The wire's refusal in a command line's words, where an undeclared member may be the reason."""
-        if not isinstance(value, dict) or self._extra or "b64" in value:
+        if not isinstance(value, dict) or self._extra:
             return error
-        unknown = next((name for name in value if name not in self._spec.input_names), None)
+        unknown = next((name for name in _members(value) if name not in self._spec.input_names), None)
         return error if unknown is None else InstanceInvalid(unknown_name(unknown, self._spec))
 
 
@@ -151,6 +152,16 @@ def _lines_of(file: BinaryIO, rows: int) -> int:
         rows -= bool(next(file).strip())
         lines += 1
     return lines
+
+
+def _members(value: dict[str, Any]) -> Iterable[str]:
+    """The names that an instance holds, or the Example in it."""
+    if "b64" not in value:
+        return value
+    try:
+        return read_example(base64.b64decode(value["b64"])) or ()
+    except (TypeError, ValueError):
+        return ()
 
 
 def _some(file: BinaryIO, most: int) -> list[bytes]:

@@ -55,7 +55,8 @@ class SentTexts:
     def columns(self) -> Mapping[str, Any]:
         """Keys and request fields as they were understood; null where they were not."""
         instances = self._request.instances
-        values: list[list[Any]] = [*map(list, (*instances.keys, *instances.fields))]
+        understood: list[Sequence[Any]] = [*instances.keys, *instances.fields]
+        values = [list(column) for column in understood]
         if self._request.failures:
             values = [self._spread(column) for column in values]
         if INSTANCE in self._types:

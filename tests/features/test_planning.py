@@ -1,5 +1,7 @@
 """Which rows of which views a request needs."""
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +61,27 @@ def test_instances_are_the_same_by_column_and_one_by_one() -> None:
     instances.extend([["C3"], ["M3"]], [[3.0]])
     assert [instances[at] for at in range(len(instances))] == [*given, Instance(("C3", "M3"), (3.0,))]
     assert repr(instances) == "<3 Instances>"
+
+
+@pytest.mark.parametrize(
+    ("texts", "which"),
+    [
+        (["B", "A"], [1, 0, 1]),
+        (["A", "B", "C"], [0, 1, 0]),  # nobody has C, so nobody needs it read
+        (["A", "B", "A"], [0, 1, 2]),
+        (["A", "B"], [0, 1]),  # not of all instances
+        (["A"], None),
+    ],
+)
+def test_what_is_known_of_distinct_keys_is_used_only_if_it_is_right(texts: list[str], which: list[int] | None) -> None:
+    instances = Instances(2)
+    instances.extend([["A", "B", "A"], ["M", "M", "M"]], [])
+    instances.distinct = {0: (texts, None if which is None else np.array(which, dtype=np.intp))}
+    customer, merchant, pair = _PLANNER.plan_shared(instances)
+    assert sorted(map(str, customer.lookup.keys)) == ["A", "B"]
+    assert customer.which is not None
+    assert [customer.lookup.keys[at] for at in customer.which] == ["A", "B", "A"]
+    assert (merchant.lookup.keys, pair.lookup.keys) == (("M",), (("M", "A"), ("M", "B")))
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("XYZ"))))

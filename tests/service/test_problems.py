@@ -35,6 +35,8 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
 FOR_THE_OPERATOR = {
     errors.ServiceError,
     errors.StartError,
+    errors.JobRefused,
+    errors.JobStopped,
     features_errors.SpecError,
     features_errors.InvalidKey,  # becomes an InstanceInvalid
     features_errors.FeaturesError,
@@ -43,6 +45,7 @@ FOR_THE_OPERATOR = {
     errors.RequestError,
 }
 TAKE_THE_ROW_OF_AN_ANCESTOR = {
+    errors.RowUnreadable,
     features_errors.StoreUnavailable,
     features_errors.StoreFileError,
     features_errors.StoreFailed,

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import InstanceInvalid
+from features.instances import InstanceParser
 from features.spec import Spec
 from service.offline.chunks import Chunk
 from service.offline.csv_rows import CsvRows
 from service.offline.parquet_rows import ParquetRows
 from service.offline.streams import Wake
-from service.parsing import RequestParser
 
 DEMO = {"customer_id": "C1", "merchant_id": "M1", "amount": 12.34, "channel": "online"}
 FIELDS = {"customer_id": "C1", "amount": 12.34, "count": 3, "new": True, "note": "x", "delta": -0.5}
@@ -47,7 +47,7 @@ def understood(chunk: Chunk) -> list[Any]:
 
 def on_the_wire(instance: Any, spec: Spec) -> Any:
     try:
-        return RequestParser(spec, 1).instance(instance)
+        return InstanceParser(spec).instance(instance)
     except InstanceInvalid as error:
         return str(error)
 
@@ -152,7 +152,7 @@ def test_cells_of_csv_are_what_they_spell(spec_of: Callable[[str], Spec], tmp_pa
     reading = CsvRows(tmp_path / "in.csv", spec, extra=False, wake=wake, verbatim=False).read()
     (chunk,) = reading.chunks
     assert understood(chunk) == [on_the_wire(row, spec) for row in rows.values()]
-    assert chunk.places == [2, 3, 4, 5, 6, 7, 8]
+    assert list(chunk.places) == [2, 3, 4, 5, 6, 7, 8]
     assert [orjson.loads(text) for text in chunk.sent.texts()] == list(rows.values())
     assert reading.schema["count"] == pa.int64()
     assert chunk.sent.columns()["count"].to_pylist()[2:4] == [3, None]
