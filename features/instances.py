@@ -99,7 +99,7 @@ class InstanceParser:
         columns: list[list[Any]]
         try:
             if kinds == {dict}:
-                if _B64 in self._names or any(_B64 in value for value in values):
+                if _B64 in self._names or (extra and any(_B64 in value for value in values)):
                     return False
                 if not extra and set(map(len, values)) != {len(self._names)}:
                     return False
@@ -190,17 +190,24 @@ class InstanceParser:
         data = _decoded(encoded)
         if data is None:
             raise InstanceInvalid('"b64" must hold standard base64 with padding', field=_B64)
-        if data[:1] == bytes((FIRST_BYTE,)):
-            example = read_example(data)
-            if example is not None and not example.keys().isdisjoint(self._names):
-                members = {name: self._scalar_of(name, values) for name, values in example.items()}
-                return self._from_object(members, ignore_extra=ignore_extra)
+        example = self.example(data)
+        if example is not None:
+            return self._from_object(example, ignore_extra=ignore_extra)
         if not self._scalar:
             raise InstanceInvalid(f'"b64" must hold a tf.train.Example with {", ".join(self._names)}', field=_B64)
         try:
             return self._from_values((data.decode().removesuffix("\n"),))
         except UnicodeDecodeError:
             raise InstanceInvalid('"b64" must hold a tf.train.Example or UTF-8 text', field=_B64) from None
+
+    def example(self, data: bytes) -> dict[str, Any] | None:
+        """What a JSON object would hold in place of a serialized Example; None if `data` is not one with our names."""
+        if data[:1] != bytes((FIRST_BYTE,)):
+            return None
+        example = read_example(data)
+        if example is None or example.keys().isdisjoint(self._names):
+            return None
+        return {name: self._scalar_of(name, values) for name, values in example.items()}
 
     def _scalar_of(self, name: str, values: list[Any]) -> Any:
         """What JSON would hold in place of an Example's list; None, which no key and no field takes, if nothing would.
@@ -209,6 +216,8 @@ class InstanceParser:
         24 bits: from 2^24 on one no longer tells which integer was meant.
         """
         value = values[0] if len(values) == 1 else None
+        if value != value:  # noqa: PLR0124  # only NaN differs from itself, and JSON holds none
+            return None
         if isinstance(value, bytes):
             try:
                 return value.decode()

@@ -10,11 +10,11 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from features.clock import SystemClock
 from features.spec import Spec
@@ -239,11 +239,13 @@ def _sink(request: Request, settings: Settings, bundle: Bundle) -> Iterator[tupl
 
 @contextmanager
 def _stream(path: Path) -> Iterator[BinaryIO]:
-    if path == STREAM:
-        yield cast(BinaryIO, sys.stdout.buffer)
-        return
-    with path.open("wb") as file:
+    """A stream of our own: what nobody takes is not tried again when the process ends."""
+    file = os.fdopen(os.dup(sys.stdout.fileno()), "wb") if path == STREAM else path.open("wb")
+    try:
         yield file
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _identity(request: Request, settings: Settings, digest: str, spec: Spec) -> Identity:
