@@ -24,7 +24,7 @@ BATCH_SIZE: Final = 10_000
 PATIENT: Final = "X-Request-Timeout-Ms: 10000"
 """A batch may take its time."""
 
-_CHANNELS: Final = ("chip", "contactless", "online")
+CHANNELS: Final = ("chip", "contactless", "online")
 
 
 def request_bytes(path: str, body: bytes, request_id: str | None, *headers: str) -> bytes:
@@ -102,7 +102,7 @@ class Asker:
             "customer_id": dice.choice(self.customers),
             "merchant_id": dice.choice(self.merchants),
             "amount": round(dice.lognormvariate(3.5, 1.0), 2),
-            "channel": dice.choice(_CHANNELS),
+            "channel": dice.choice(CHANNELS),
         }
 
     def _dice(self, number: int) -> Random:

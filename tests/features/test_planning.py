@@ -73,9 +73,7 @@ def test_instances_are_the_same_by_column_and_one_by_one() -> None:
         (["A"], None),
     ],
 )
-def test_what_is_known_of_distinct_keys_is_used_only_if_it_is_right(
-    texts: list[str], which: list[int] | None
-) -> None:
+def test_what_is_known_of_distinct_keys_is_used_only_if_it_is_right(texts: list[str], which: list[int] | None) -> None:
     instances = Instances(2)
     instances.extend([["A", "B", "A"], ["M", "M", "M"]], [])
     instances.distinct = {0: (texts, None if which is None else np.array(which, dtype=np.intp))}
