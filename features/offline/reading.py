@@ -5,7 +5,7 @@
                                        ▲                          │
                                        └──── pause, for a while ◄─┴ an outage
 
-Nobody waits for an answer, so a row past its TTL is never used, whatever the view's stale windows say: it is read anew,
+Nobody waits for an answer, so a row past its TTL is never used, whatever its view's stale windows say: it is read anew,
 and if that takes longer, it takes longer.
 """
 

@@ -3,6 +3,8 @@
 Where a request has milliseconds, a job has minutes, and the store's quota is not its own:
 
 - A view's own `read_timeout` is what a payment can wait; a job gives each read of a few hundred keys ten seconds.
+- A row is used for the view's TTL and its stale-while-revalidate together, then read anew. Online, too, an answer's
+  values may be as old as that, while a refresh goes on behind it; so the promise is the same, with fewer reads.
 - No hedges: a second read helps somebody who waits, and costs the store another one.
 - No retries within milliseconds: they are made by the job's own patience, at its pace, so that they count.
 """
@@ -54,7 +56,7 @@ async def patient_reading(
         turns: Where long work waits for its turn.
     """
     retrieval = Retrieval(
-        [replace(view, read_timeout_s=None) for view in views],
+        list(map(_patient, views)),
         store,
         clock,
         observer,
@@ -66,3 +68,9 @@ async def patient_reading(
         yield PatientReading(retrieval, clock, Patience(clock, patience_s), pace)
     finally:
         await retrieval.aclose()
+
+
+def _patient(view: FeatureView) -> FeatureView:
+    """The view as a job reads it."""
+    ttl_s = view.cache.ttl_s + view.cache.stale_while_revalidate_s
+    return replace(view, read_timeout_s=None, cache=replace(view.cache, ttl_s=ttl_s, stale_while_revalidate_s=0.0))
