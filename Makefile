@@ -1,7 +1,8 @@
-# `make help` lists the targets. Everything lives in .venv and var/; `make clean` takes both away.
+# `make help` lists the targets. Everything lives in .venv, .venv-beam and var/; `make clean` takes them away.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+BEAM_INSTALL := .venv-beam/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-compile
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
@@ -43,8 +44,9 @@ load: .venv/dev $(DEMO) ## locust's page on a service of its own or on HOST=http
 bench: .venv/dev $(DEMO) ## measure against hello world, the obvious service and CatBoost alone; table in var/bench/REPORT.md
 	@$(BIN)/python -m load_tests.benchmark $(ARGS)
 
-test: check ## everything that CI runs: the checks, then all tests with branch coverage
-	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term --durations 10
+test: check .venv-beam/dev ## everything that CI runs: the checks, then all tests with branch coverage
+	.venv-beam/bin/python -m pytest tests/beam --cov --cov-report= --cov-fail-under 0 --durations 5
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-append --cov-report term --durations 10
 
 check: .venv/dev ## format, lint, types, import contracts, Dockerfile
 	$(BIN)/ruff format --check .
@@ -62,9 +64,11 @@ lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra admin --group build --group dev -c requirements.lock -o requirements-dev.lock --upgrade $(LOCK_OPTIONS)
 	uv pip compile pyproject.toml --extra admin -c requirements-dev.lock -o requirements-admin.lock --upgrade $(LOCK_OPTIONS)
 	uv pip compile --no-config --group load -c requirements-dev.lock -o requirements-load.lock --upgrade $(LOCK_OPTIONS)
+	uv pip compile pyproject.toml --extra beam --group build -o requirements-beam.lock --upgrade $(LOCK_OPTIONS)
+	uv pip compile --no-config --group beam -c requirements-beam.lock -o requirements-beam-dev.lock --upgrade $(LOCK_OPTIONS)
 
-clean: ## remove .venv and var
-	rm -rf .venv var
+clean: ## remove .venv, .venv-beam and var
+	rm -rf .venv .venv-beam var
 
 # No host of a package index is recorded: the lock files say what, the machine says from where.
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
@@ -82,10 +86,18 @@ LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@ .venv/runtime
 
-.venv/pyvenv.cfg:
+# Apache Beam holds others back, so it has an environment of its own. Bytecode is compiled where it is used: to compile
+# all of Google's clients takes longer than to install them.
+.venv-beam/dev: requirements-beam.lock requirements-beam-dev.lock pyproject.toml | .venv-beam/pyvenv.cfg
+	@echo "Installing what model/beam/ and its tests need (about half a minute)"
+	@$(BEAM_INSTALL) --require-hashes -r requirements-beam.lock -r requirements-beam-dev.lock
+	@$(BEAM_INSTALL) --no-build-isolation --no-index --editable .
+	@touch $@
+
+.venv/pyvenv.cfg .venv-beam/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "Keyscore needs Python 3.11; name it with PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv --clear .venv
+	@$(PYTHON) -m venv --clear $(@D)
 
 # Both come from one build; the store is written first, so a bundle that is there has its rows.
 var/demo/serving.yaml var/features.sqlite &: | .venv/runtime

@@ -2,6 +2,7 @@
 
     bundle ──► SpecError                       the bundle's author is at fault
     caller ──► keys ──► InvalidKey             the caller is at fault
+           ──► instances ──► InstanceInvalid   one instance is of no known shape or holds a bad value
     store  ──► StoreUnavailable                nobody answered, or not now
            ──► StoreFailed                     it made a mistake of its own
            ──► StoreExhausted                  we asked for more than our quota
@@ -41,6 +42,20 @@ class SpecError(FeaturesError):
 
 class InvalidKey(FeaturesError):
     """A value cannot be an entity key; the message says which values can."""
+
+
+class InstanceInvalid(FeaturesError):
+    """One instance cannot be understood.
+
+    Attributes:
+        field: Name of the key or request field at fault, if it is one.
+        keys: The key texts of the instance, where these could be understood; for the answer, not for the message.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.keys: tuple[str, ...] | None = None
 
 
 class StoreError(FeaturesError):

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from features.spec import FeatureView, Spec
 from features.values import EntityKey, Value
 
-
 Distinct = tuple[Sequence[EntityKey], NDArray[np.intp] | None]
 """Keys, each once, and which of them each instance has, `(n_instances,)`; None where number i has key number i."""
 

@@ -25,7 +25,7 @@ PATIENT: Final = "X-Request-Timeout-Ms: 10000"
 """A batch may take its time."""
 
 _64_BITS: Final = 2**64 - 1
-_CHANNELS: Final = ("chip", "contactless", "online")
+CHANNELS: Final = ("chip", "contactless", "online")
 
 
 def request_bytes(path: str, body: bytes, request_id: str | None, *headers: str) -> bytes:
@@ -114,7 +114,7 @@ class Asker:
             "customer_id": dice.choice(self.customers),
             "merchant_id": dice.choice(self.merchants),
             "amount": round(dice.lognormvariate(3.5, 1.0), 2),
-            "channel": dice.choice(_CHANNELS),
+            "channel": dice.choice(CHANNELS),
         }
 
     def _dice(self, number: int) -> Random:

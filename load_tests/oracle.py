@@ -111,6 +111,10 @@ class Oracle:
         _same(len(known), len(instances), "the number of instances that can be scored")
         return self._scores.tables_of(known)
 
+    def scores_of(self, instances: Sequence[Any]) -> list[list[float]]:
+        """The right scores of instances that can be scored."""
+        return self._scores.of_many([inputs for inputs, _ in map(self.inputs_of, instances) if inputs is not None])
+
     def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if status not in self._refusals:
             raise Wrong(f"refused with {status}: {body[:300]!r}")

@@ -31,6 +31,7 @@ from service.health import livez, readyz
 from service.lean_routes import LeanRoute, Shortcut
 from service.middleware import Outermost
 from service.openapi import complete, problem_response, request_body, responses
+from service.parameters import usual_parameters
 from service.schemas import Health, Metadata
 from service.wiring import Service
 
@@ -157,7 +158,8 @@ def _outermost(layers: ASGIApp, service: Service) -> Outermost:
 
 def _add_prediction_routes(app: FastAPI, service: Service) -> None:
     spec, settings = service.bundle.spec, service.settings
-    body = {"requestBody": request_body(spec, settings.max_instances, detailed=settings.detailed)}
+    usual = usual_parameters(settings.parameters)
+    body = {"requestBody": request_body(spec, settings.max_instances, detailed=settings.detailed, usual=usual)}
     options: dict[str, Any] = {"methods": ["POST"], "tags": ["predictions"], "openapi_extra": body}
     never = [
         status for status, on in ((401, service.authenticator is not None), (403, not settings.detailed)) if not on

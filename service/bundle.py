@@ -1,145 +1,39 @@
-"""A bundle, loaded and checked: the model, what it was told about its features, and that both agree."""
+"""The bundle to serve; what is wrong with it is told to whoever starts the service."""
 
-import importlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from features.errors import SpecError
-from features.spec import DerivedFeature, Spec, single_view_spec
-from features.spec_parsing import parse_serving_yaml
-from features.transforms import BUILT_IN, Transform, named
-from features.values import DType
-from model.artifact import open_location, sha256_digest, verify_digest
+from features.transforms import BUILT_IN, Transform
+from model import bundle
+from model.bundle import GOLDEN, Bundle, SingleView, read_bundle
 from model.errors import ModelError
-from model.scorer import CatBoostScorer
-from model.signature import Signature
 from service.errors import StartError
 from service.settings import DEMO_BUNDLE
 
-SERVING: Final = "serving.yaml"
-GOLDEN: Final = "golden.jsonl"
-MODEL: Final = "model.cbm"
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """Everything that a bundle says.
-
-    Attributes:
-        spec: What it says about features.
-        scorer: Its model.
-        digest: `sha256:…` of the model's file.
-        golden: Content of its golden.jsonl, if it has one.
-    """
-
-    spec: Spec
-    scorer: CatBoostScorer
-    digest: str
-    golden: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class SingleView:
-    """Where the features of a bundle without a serving.yaml are.
-
-    Attributes:
-        view: The view's name, or its resource name in Vertex AI Feature Store.
-        keys: Names of its key columns.
-    """
-
-    view: str
-    keys: tuple[str, ...] = ("entity_id",)
+__all__ = ["GOLDEN", "Bundle", "SingleView", "load_bundle", "load_transforms"]
 
 
 def load_bundle(uri: str, single: SingleView | None = None, transforms: Mapping[str, Transform] = BUILT_IN) -> Bundle:
-    """Reads a bundle and checks that its model and its spec agree.
-
-    Args:
-        uri: A directory or gs:// URI.
-        single: The one view of a bundle that has no serving.yaml.
-        transforms: The functions that `derive` may use.
+    """Reads a bundle and checks that its model and its spec agree; see `model.bundle.read_bundle`.
 
     Raises:
         StartError: It cannot be read or served; one line for the operator.
     """
     try:
-        with open_location(uri) as location:
-            serving = location.read_optional(SERVING)
-            if serving is None:
-                data = location.read(MODEL)
-                scorer = CatBoostScorer.from_bytes(data)
-                spec = _spec_of_model(scorer.signature, single, uri)
-            else:
-                document = parse_serving_yaml(serving, f"{location}/{SERVING}", transforms)
-                spec = document.spec
-                data = location.read(document.model_file)
-                if document.model_sha256 is not None:
-                    verify_digest(data, document.model_sha256, document.model_file)
-                scorer = CatBoostScorer.from_bytes(data)
-            golden = location.read_optional(GOLDEN)
+        return read_bundle(uri, single, transforms)
     except (ModelError, SpecError) as error:
         hint = "; `keyscore demo` builds it" if uri == DEMO_BUNDLE and not Path(uri).exists() else ""
         raise StartError(f"{error}{hint}") from error
-    problems = list(disagreements(spec, scorer.signature))
-    if problems:
-        raise StartError(f"{uri}: model and {SERVING} disagree: {'; '.join(problems)}")
-    return Bundle(spec, scorer, sha256_digest(data), golden)
 
 
 def load_transforms(module: str | None) -> Mapping[str, Transform]:
     """The built-in functions and those of `module`.
 
     Raises:
-        StartError: The module cannot be imported, or has no dictionary TRANSFORMS of functions.
+        StartError: The module cannot be used.
     """
-    if module is None:
-        return BUILT_IN
     try:
-        functions = importlib.import_module(module).TRANSFORMS
-        return {**BUILT_IN, **named(functions)}
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise StartError(
-            f"KEYSCORE_TRANSFORMS: {module} cannot be used ({error}); it must be an installed module with a dictionary "
-            "TRANSFORMS of name to function"
-        ) from error
-
-
-def disagreements(spec: Spec, signature: Signature) -> Iterator[str]:
-    """What the spec says that the model does not, in words."""
-    names = [feature.name for feature in spec.features]
-    unknown = [name for name in names if name not in signature.features]
-    lacking = [name for name in signature.features if name not in names]
-    if unknown:
-        yield f"the model has no feature {', '.join(map(repr, unknown))}"
-    if lacking:
-        yield f"the spec lists no feature {', '.join(map(repr, lacking))}"
-    if unknown or lacking:
-        return
-    for at, (mine, theirs) in enumerate(zip(names, signature.features, strict=True)):
-        if mine != theirs:
-            yield f"feature {at} is {theirs!r} in the model but {mine!r} in the spec; list them in the model's order"
-            return
-    for at, feature in enumerate(spec.features):
-        categorical = at in signature.categorical
-        if categorical and (isinstance(feature, DerivedFeature) or feature.dtype in (DType.FLOAT, DType.BOOL)):
-            yield f"{feature.name!r} is a category in the model but {feature.dtype} in the spec; say `dtype: string`"
-        if not categorical and feature.dtype is DType.STRING:
-            yield f"{feature.name!r} is a number in the model but string in the spec; leave the dtype out"
-
-
-def _spec_of_model(signature: Signature, single: SingleView | None, uri: str) -> Spec:
-    if single is None:
-        raise StartError(f"{uri} holds no {SERVING}: write one, or name the one view of its features in KEYSCORE_VIEW")
-    *_, short = single.view.split("/")
-    return single_view_spec(
-        name=short,
-        view=short,
-        source=single.view if "/" in single.view else None,
-        keys=single.keys,
-        features=[
-            (name, DType.STRING if at in signature.categorical else DType.FLOAT)
-            for at, name in enumerate(signature.features)
-        ],
-    )
+        return bundle.load_transforms(module)
+    except ModelError as error:
+        raise StartError(str(error)) from error

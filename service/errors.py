@@ -12,7 +12,7 @@
     receive  ──► MediaTypeUnsupported, BodyTooLarge, BodyTooSlow
     parse    ──► BodyMalformed         not JSON
              ──► RequestInvalid        JSON, but not a request
-             ──► InstanceInvalid       one instance is of no known shape or holds a bad value
+             ──► features.errors.InstanceInvalid  one instance is of no known shape or holds a bad value
              ──► DetailedOff           the operator gives no detailed answers
     assemble ──► InstanceFailed        one instance cannot be scored; carries the feature error and the index
              ──► DegradedRefused       the caller forbade degraded values
@@ -21,7 +21,7 @@
 Messages hold names from the spec and positions, never what the caller sent. `problems.py` gives each its status.
 """
 
-from features.errors import FeaturesError
+from features.errors import FeaturesError, InstanceInvalid
 
 
 class ServiceError(Exception):
@@ -87,18 +87,6 @@ class RequestInvalid(RequestError):
     """The body is JSON, but not a request."""
 
 
-class InstanceInvalid(RequestError):
-    """One instance cannot be understood.
-
-    Attributes:
-        field: Name of the key or request field at fault, if it is one.
-    """
-
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 class RowUnreadable(InstanceInvalid):
     """One row of a file is none: no JSON, cells too few or too many, a damaged record. Others can still be read."""
 
@@ -111,7 +99,7 @@ class InstanceFailed(RequestError):
         reason: Why.
     """
 
-    def __init__(self, index: int, reason: "InstanceInvalid | FeaturesError") -> None:
+    def __init__(self, index: int, reason: FeaturesError) -> None:
         super().__init__(f"instance {index}: {reason}")
         self.index = index
         self.reason = reason

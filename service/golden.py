@@ -11,7 +11,9 @@ from typing import Any, Final
 import orjson
 
 from features.assembly import Assembler, Piece, as_float32
+from features.errors import InstanceInvalid
 from features.freshness import Bounds
+from features.instances import InstanceParser
 from features.judging import Judge
 from features.planning import Instance, Instances
 from features.spec import FeatureView, Spec
@@ -19,8 +21,7 @@ from features.values import Retrieved, ValueMismatch
 from model.errors import ScoringFailed
 from model.scorer import CatBoostScorer
 from service.bundle import GOLDEN, Bundle
-from service.errors import InstanceInvalid, StartError
-from service.parsing import RequestParser
+from service.errors import StartError
 
 TOLERANCE: Final = 1e-9
 """Largest difference between a recorded and a computed score. The same model on another processor may differ in the
@@ -52,7 +53,7 @@ def golden_lines(data: bytes, spec: Spec) -> Iterator[GoldenLine]:
     Raises:
         StartError: A line is not what it should be; names the line.
     """
-    parser = RequestParser(spec, max_instances=1)
+    parser = InstanceParser(spec)
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue

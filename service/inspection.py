@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
+from features.checks import view_problems
 from features.documents import nearest
 from features.errors import FeaturesError, StoreError
 from features.spec import FeatureView
@@ -22,7 +23,6 @@ from features.stores.sqlite import SqliteStore
 from service.authentication_inspection import inspect_authentication
 from service.banner import example_instance, shown_instance
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
-from service.checks import view_problems
 from service.errors import RequestError, StartError
 from service.findings import Finding, Findings
 from service.golden import self_test
@@ -178,7 +178,8 @@ class _Inspection:
                 shown = orjson.dumps(shown_instance(service.bundle.spec, sent)).decode()
                 begun = time.perf_counter()
                 with service.pipeline.admission.admit() as permit:
-                    body = orjson.dumps({"instances": [sent]})
+                    style = {"response": "simple", "on_error": "fail"}  # whatever the deployment's own parameters say
+                    body = orjson.dumps({"instances": [sent], "parameters": style})
                     answer = await service.pipeline.answer(body, permit, detailed=False)
                 took_ms = 1000 * (time.perf_counter() - begun)
         except StartError as error:

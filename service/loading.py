@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from features.column_types import CellRefused, PlainType, TextType, plain_values, text_values
 from features.documents import nearest
 from features.errors import InvalidKey
 from features.keys import KeyPart, make_key
@@ -19,7 +20,6 @@ from features.spec_parsing import NAME
 from features.stores.sqlite_file import encode_key
 from features.stores.sqlite_writer import SqliteWriter, StoredRow
 from features.values import DType, EntityKey, Value
-from service.column_types import CellRefused, PlainType, TextType, plain_values, text_values
 from service.errors import TableError
 from service.event_times import event_time_s
 from service.tables import Batch, Table

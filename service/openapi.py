@@ -31,15 +31,20 @@ _PROBLEMS: Final = {
 }
 
 
-def request_body(spec: Spec, max_instances: int, *, detailed: bool = True) -> dict[str, Any]:
+def request_body(
+    spec: Spec, max_instances: int, *, detailed: bool = True, usual: Parameters | None = None
+) -> dict[str, Any]:
     """The OpenAPI `requestBody` of the prediction routes.
 
     Args:
         spec: The bundle's spec.
         max_instances: How many instances one request may hold.
         detailed: Whether detailed answers are given at all.
+        usual: Parameters that hold where a request does not say, other than those that are shipped.
     """
     parameters = Parameters.model_json_schema()
+    for name, value in ({} if usual is None else usual.model_dump(exclude_unset=True)).items():
+        parameters["properties"][name]["default"] = value
     if not detailed:
         parameters["properties"]["response"] |= {"anyOf": [{"const": "simple"}, {"type": "null"}]}
     schema = {

@@ -1,49 +1,24 @@
 """Bytes to instances: the parse stage.
 
-Every shape that a caller, Vertex AI's JSON rewriters or its batch prediction sends for one instance, and no other:
-
-| shape | when |
-|---|---|
-| `"ID"`, `1001`, `1001.0` | one key, no request fields |
-| `["ID", …]` | the distinct keys in declared order, then the request fields in declared order |
-| `{"customer_id": "ID", …}` | always |
-| `{"b64": …}` holding a tf.train.Example | always |
-| `{"b64": …}` holding UTF-8 text | one key, no request fields; less one trailing newline |
-
-Any other shape is refused by name; nothing is ever made text by guess. One bad instance is remembered by its index:
-whether it fails the request is the caller's choice (`on_error`).
+What an instance may look like is told in `features.instances`. One bad instance is remembered by its index: whether it
+fails the request is the caller's choice (`on_error`).
 """
 
-import base64
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any, Final
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from features.errors import InvalidKey
-from features.keys import make_key_text, make_key_texts
-from features.planning import Instance, Instances
-from features.spec import RequestField, Spec
-from features.values import FLOAT32_MAX, DType, Value
-from service.errors import BodyMalformed, InstanceInvalid, RequestInvalid
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser
+from features.planning import Instances
+from features.spec import Spec
+from service.errors import BodyMalformed, RequestInvalid
+from service.parameters import SHIPPED, parse_parameters
 from service.schemas import Parameters
-from service.tf_example import FIRST_BYTE, read_example
 
-_B64: Final = "b64"
-_FLOAT32: Final = struct.Struct("=f")
-_EXACT_FLOAT: Final = 2.0**53  # from here on a float no longer tells which integer was meant
-_EXACT_FLOAT32: Final = 2.0**24
 _MEMBERS: Final = frozenset({"instances", "parameters"})
-_SHIPPED: Final = Parameters()
-_SCALARS: Final = frozenset({str, int, float})
-_WORTHWHILE: Final = 4
-"""So many instances, and looking at them column by column is faster than one by one."""
 
 
 @dataclass(slots=True)
@@ -70,22 +45,21 @@ class ParsedRequest:
 class RequestParser:
     """Understands the requests of one spec."""
 
-    __slots__ = ("_bools", "_fields", "_floats", "_keys", "_max_instances", "_names", "_scalar")
+    __slots__ = ("_instances", "_max_instances", "_n_fields", "_n_keys", "_usual")
 
-    def __init__(self, spec: Spec, max_instances: int) -> None:
+    def __init__(self, spec: Spec, max_instances: int, usual: Parameters = SHIPPED) -> None:
         """Prepares for a spec.
 
         Args:
             spec: Names and types of keys and request fields.
             max_instances: How many instances one request may hold.
+            usual: The parameters that hold where a request does not say.
         """
-        self._keys = spec.keys
-        self._fields = spec.fields
-        self._names = spec.input_names
-        self._scalar = len(self._names) == 1 and not spec.fields
+        self._instances = InstanceParser(spec)
+        self._n_keys = len(spec.keys)
+        self._n_fields = len(spec.fields)
         self._max_instances = max_instances
-        self._floats = frozenset(one.name for one in spec.fields if one.dtype is DType.FLOAT)
-        self._bools = frozenset(one.name for one in spec.fields if one.dtype is DType.BOOL)
+        self._usual = usual
 
     def open(self, body: bytes) -> ParsedRequest:
         """The request in `body`, none of its instances looked at yet.
@@ -104,8 +78,8 @@ class RequestParser:
             raise RequestInvalid('"instances" must be a list with at least one instance')
         if len(instances) > self._max_instances:
             raise RequestInvalid(f'"instances" holds more than {self._max_instances} instances')
-        parameters = parse_parameters(sent.get("parameters"))
-        return ParsedRequest(len(instances), parameters, Instances(len(self._keys), len(self._fields)), sent=instances)
+        parameters = parse_parameters(sent.get("parameters"), self._usual)
+        return ParsedRequest(len(instances), parameters, Instances(self._n_keys, self._n_fields), sent=instances)
 
     def read(self, request: ParsedRequest, start: int, stop: int) -> None:
         """Understands the instances from `start` to before `stop`, the next ones of an opened request.
@@ -114,55 +88,8 @@ class RequestParser:
         """
         values = request.sent[start:stop]
         request.sent[start:stop] = [None] * len(values)
-        extra = request.parameters.extra == "ignore"
-        if len(values) >= _WORTHWHILE and self._read_alike(values, request.instances, extra=extra):
-            request.indexes.extend(range(start, stop))
-            return
-        for index, value in enumerate(values, start):
-            try:
-                request.instances.append(self.instance(value, ignore_extra=extra))
-                request.indexes.append(index)
-            except InstanceInvalid as error:
-                request.failures[index] = error
-
-    def _read_alike(self, values: Sequence[Any], instances: Instances, *, extra: bool) -> bool:
-        """Adds the instances of `values` if they are all of one plain shape and valid, column by column.
-
-        A fifth of the time that `instance` takes for each; where anything is unusual, it has to be asked.
-        """
-        kinds = set(map(type, values))
-        columns: list[list[Any]]
-        try:
-            if kinds == {dict}:
-                if _B64 in self._names or any(_B64 in value for value in values):
-                    return False
-                if not extra and set(map(len, values)) != {len(self._names)}:
-                    return False
-                columns = [list(map(itemgetter(name), values)) for name in self._names]
-            elif kinds == {list}:
-                if set(map(len, values)) != {len(self._names)}:
-                    return False
-                columns = [list(column) for column in zip(*values, strict=True)]
-            elif self._scalar and kinds <= _SCALARS:
-                columns = [list(values)]
-            else:
-                return False
-        except KeyError:
-            return False
-        return self._extend(columns, instances)
-
-    def _extend(self, columns: Sequence[Sequence[Any]], instances: Instances) -> bool:
-        """Adds the instances whose values these columns hold, in declared order, if all of them are valid."""
-        n_keys = len(self._keys)
-        try:
-            keys = [make_key_texts(column, part) for column, part in zip(columns, self._keys, strict=False)]
-            fields = [
-                field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
-            ]
-        except (InvalidKey, InstanceInvalid):
-            return False
-        instances.extend(keys, fields)
-        return True
+        failures = self._instances.read(values, request.instances, ignore_extra=request.parameters.extra == "ignore")
+        _note(request, failures, start, stop)
 
     def read_columns(self, request: ParsedRequest, columns: Sequence[Sequence[Any]], start: int) -> None:
         """Understands the next instances of a request whose values come as columns, as those of a table do.
@@ -172,208 +99,17 @@ class RequestParser:
             columns: The values of each of `Spec.input_names`, in that order and equally long; no NaN, as in JSON.
             start: Position of the first of these instances in the request.
         """
-        stop = start + len(columns[0])
-        if self._extend(columns, request.instances):
-            request.indexes.extend(range(start, stop))
-            return
-        for index, values in enumerate(zip(*columns, strict=True), start):
-            try:
-                request.instances.append(self._from_values(values))
-                request.indexes.append(index)
-            except InstanceInvalid as error:
-                request.failures[index] = error
-
-    def instance(self, value: Any, *, ignore_extra: bool = False) -> Instance:
-        """Understands one instance.
-
-        Args:
-            value: What JSON made of it.
-            ignore_extra: Whether undeclared members of an object are passed over.
-
-        Raises:
-            InstanceInvalid: It is of no known shape, or a value in it is not what the spec says.
-        """
-        if isinstance(value, dict):
-            if _B64 in value:
-                return self._from_b64(value, ignore_extra=ignore_extra)
-            return self._from_object(value, ignore_extra=ignore_extra)
-        if isinstance(value, list):
-            return self._from_values(value)
-        if self._scalar and isinstance(value, (str, int, float)):
-            return self._from_values((value,))
-        raise InstanceInvalid(self._shapes())
-
-    def _from_object(self, members: Mapping[str, Any], *, ignore_extra: bool) -> Instance:
-        if len(members) > len(self._names) and not ignore_extra:
-            raise InstanceInvalid(
-                f"an instance may hold {', '.join(self._names)}; "
-                'parameters {"extra": "ignore"} passes over other members'
-            )
-        try:
-            return self._from_values([members[name] for name in self._names])
-        except KeyError:
-            missing = next(name for name in self._names if name not in members)
-            raise InstanceInvalid(f"{missing!r} is missing", field=missing) from None
-
-    def _from_values(self, values: Sequence[Any]) -> Instance:
-        """The instance of its values in declared order: keys, then request fields."""
-        if len(values) != len(self._names):
-            raise InstanceInvalid(f"a list must hold {len(self._names)} values: {', '.join(self._names)}")
-        keys = []
-        for part, value in zip(self._keys, values, strict=False):
-            try:
-                keys.append(make_key_text(value, part))
-            except InvalidKey as error:
-                raise InstanceInvalid(str(error), field=part.name) from None
-        n_keys = len(keys)
-        fields = [field_value(value, declared) for declared, value in zip(self._fields, values[n_keys:], strict=True)]
-        return Instance(tuple(keys), tuple(fields))
-
-    def _from_b64(self, members: Mapping[str, Any], *, ignore_extra: bool) -> Instance:
-        encoded = members[_B64]
-        if len(members) > 1 or not isinstance(encoded, str):
-            raise InstanceInvalid('{"b64": …} must hold base64 text and nothing else', field=_B64)
-        data = _decoded(encoded)
-        if data is None:
-            raise InstanceInvalid('"b64" must hold standard base64 with padding', field=_B64)
-        example = self.example(data)
-        if example is not None:
-            return self._from_object(example, ignore_extra=ignore_extra)
-        if not self._scalar:
-            raise InstanceInvalid(f'"b64" must hold a tf.train.Example with {", ".join(self._names)}', field=_B64)
-        try:
-            return self._from_values((data.decode().removesuffix("\n"),))
-        except UnicodeDecodeError:
-            raise InstanceInvalid('"b64" must hold a tf.train.Example or UTF-8 text', field=_B64) from None
-
-    def example(self, data: bytes) -> dict[str, Any] | None:
-        """What a JSON object would hold in place of a serialized Example; None if `data` is not one with our names."""
-        if data[:1] != bytes((FIRST_BYTE,)):
-            return None
-        example = read_example(data)
-        if example is None or example.keys().isdisjoint(self._names):
-            return None
-        return {name: self._scalar_of(name, values) for name, values in example.items()}
-
-    def _scalar_of(self, name: str, values: list[Any]) -> Any:
-        """What JSON would hold in place of an Example's list; None, which no key and no field takes, if nothing would.
-
-        Bytes are text, and 0 and 1 are truth values where such are declared, as an Example knows none. Its floats have
-        24 bits: from 2^24 on one no longer tells which integer was meant.
-        """
-        value = values[0] if len(values) == 1 else None
-        if value != value:  # noqa: PLR0124  # only NaN differs from itself, and JSON holds none
-            return None
-        if isinstance(value, bytes):
-            try:
-                return value.decode()
-            except UnicodeDecodeError:
-                return None
-        if isinstance(value, float) and name not in self._floats and abs(value) >= _EXACT_FLOAT32:
-            return None
-        if name in self._bools and value in (0, 1):
-            return bool(value)
-        return value
-
-    def _shapes(self) -> str:
-        names = ", ".join(self._names)
-        shapes = f"an object with {names}, or a list of these values in this order"
-        return f"an instance must be the key {names}, {shapes}" if self._scalar else f"an instance must be {shapes}"
+        failures = self._instances.read_columns(columns, request.instances)
+        _note(request, failures, start, start + len(columns[0]))
 
 
-def parse_parameters(sent: Any) -> Parameters:
-    """The request's `parameters`; null and an absent member both mean none.
-
-    Raises:
-        RequestInvalid: A parameter is unknown or its value is not allowed.
-    """
-    if sent is None:
-        return _SHIPPED
-    if not isinstance(sent, dict):
-        raise RequestInvalid('"parameters" must be an object')
-    try:
-        return Parameters.model_validate(sent)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        if first["type"] == "extra_forbidden":
-            raise RequestInvalid(f"parameters may hold {', '.join(Parameters.model_fields)}, nothing else") from None
-        raise RequestInvalid(f"parameters: {first['loc'][0]!r}: {first['msg']}") from None
-
-
-def field_value(value: Any, declared: RequestField) -> Value:
-    """A request field's value as its type says; floats are rounded to float32, so that all shapes score alike.
-
-    Raises:
-        InstanceInvalid: It is not of the declared type or out of bounds.
-    """
-    match declared.dtype:
-        case DType.STRING if isinstance(value, str):
-            return value
-        case DType.BOOL if isinstance(value, bool):
-            return value
-        case DType.INT if _is_integer(value):
-            return _bounded(int(value), declared)
-        case DType.FLOAT if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if abs(value) <= FLOAT32_MAX:  # false for NaN and infinity, which only an Example can hold
-                (rounded,) = _FLOAT32.unpack(_FLOAT32.pack(_bounded(value, declared)))
-                return float(rounded)
-    raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[declared.dtype]}", field=declared.name)
-
-
-def field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Value]:
-    """`field_value` of each; finite numbers are checked and rounded all at once.
-
-    Raises:
-        InstanceInvalid: One of them is not of the declared type or out of bounds.
-    """
-    kinds = set(map(type, values))
-    if declared.dtype is DType.FLOAT and kinds <= _NUMBERS:
-        least, most = min(values), max(values)
-        if least >= -FLOAT32_MAX and most <= FLOAT32_MAX:
-            _bounded(least, declared)
-            _bounded(most, declared)
-            together = struct.Struct(f"={len(values)}f")
-            return together.unpack(together.pack(*values))
-    if declared.dtype is DType.STRING and kinds == {str}:
-        return values
-    return [field_value(value, declared) for value in values]
-
-
-def rounded_floats(values: NDArray[np.float64], declared: RequestField) -> NDArray[np.float64]:
-    """`field_value` of each number in an array, at least one, for a request field that is a float.
-
-    Raises:
-        InstanceInvalid: One of them is out of bounds or not finite.
-    """
-    least, most = float(values.min()), float(values.max())
-    if not (least >= -FLOAT32_MAX and most <= FLOAT32_MAX):  # so put that NaN, which both are if one is, is refused
-        raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[DType.FLOAT]}", field=declared.name)
-    _bounded(least, declared)
-    _bounded(most, declared)
-    return values.astype(np.float32).astype(np.float64)
-
-
-_NUMBERS: Final = frozenset({int, float})
-_WORDS: Final = {
-    DType.STRING: "a string",
-    DType.BOOL: "true or false",
-    DType.INT: "a 64-bit integer",
-    DType.FLOAT: "a finite number that float32 can hold",
-}
-
-
-def _is_integer(value: Any) -> bool:
-    if isinstance(value, float):  # JSON rewriters on Vertex AI make 3.0 of 3
-        return value.is_integer() and abs(value) < _EXACT_FLOAT
-    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-
-
-def _bounded(value: float, declared: RequestField) -> float:
-    if declared.minimum is not None and value < declared.minimum:
-        raise InstanceInvalid(f"{declared.name!r} must be at least {declared.minimum:g}", field=declared.name)
-    if declared.maximum is not None and value > declared.maximum:
-        raise InstanceInvalid(f"{declared.name!r} must be at most {declared.maximum:g}", field=declared.name)
-    return value
+def _note(request: ParsedRequest, failures: Mapping[int, InstanceInvalid], start: int, stop: int) -> None:
+    """Notes which instances from `start` to before `stop` were understood; `failures` count from `start`."""
+    if not failures:
+        request.indexes.extend(range(start, stop))
+        return
+    request.failures.update((start + at, error) for at, error in failures.items())
+    request.indexes.extend(index for index in range(start, stop) if index - start not in failures)
 
 
 def _json(body: bytes) -> Any:
@@ -382,13 +118,3 @@ def _json(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         # orjson's own words quote nothing of the body
         raise BodyMalformed(f"the body is not JSON text in UTF-8: {error.msg} at byte {error.pos}") from None
-
-
-def _decoded(encoded: str) -> bytes | None:
-    """What standard base64 with padding stands for; None if `encoded` is anything else."""
-    if len(encoded) % 4:  # b64decode lets one "=" too many pass
-        return None
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError:
-        return None

@@ -28,9 +28,11 @@ from service.admission import Admission, Permit
 from service.bundle import Bundle
 from service.errors import DegradedRefused, DetailedOff, InstanceFailed
 from service.events import InstancesAssembled, RowsAged, Stage, ValuesSubstituted, Watch
+from service.parameters import SHIPPED
 from service.parsing import ParsedRequest, RequestParser
 from service.prediction import InstanceError, Prediction, Scores
 from service.responses import Answer, DetailedAnswer, simple_answer
+from service.schemas import Parameters
 from service.scoring import Scoring
 from service.turnstile import Turnstile
 
@@ -82,6 +84,7 @@ class Pipeline:
         turns: Turns | None = None,
         turnstile: Turnstile | None = None,
         detailed: bool = True,
+        parameters: Parameters = SHIPPED,
     ) -> None:
         """Puts the stages together.
 
@@ -97,12 +100,13 @@ class Pipeline:
             turns: Where long work waits for its turn; its own if it shares them with nobody.
             turnstile: Where requests that had to wait for features go on; None where nobody else is served.
             detailed: Whether detailed answers are given at all.
+            parameters: Those that hold where a request does not say.
         """
         self._bundle = bundle
         self._judge = Judge(bundle.spec)
         self._retrieval = retrieval
         self._planner = Planner(bundle.spec)
-        self._parser = RequestParser(bundle.spec, max_instances)
+        self._parser = RequestParser(bundle.spec, max_instances, parameters)
         self._clock = clock
         self._observer = observer
         self._features_share = features_share

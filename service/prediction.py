@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from features.errors import FeatureError
+from features.errors import FeatureError, InstanceInvalid
 from features.judging import Assembly
-from service.errors import InstanceInvalid
 from service.parsing import ParsedRequest
 
 InstanceError = InstanceInvalid | FeatureError

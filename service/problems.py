@@ -106,7 +106,7 @@ TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
             "invalid-timeout", 400, "The header X-Request-Timeout-Ms cannot be understood"
         ),
         errors.RequestInvalid: ProblemType("invalid-request", 422, "The body is not a prediction request"),
-        errors.InstanceInvalid: ProblemType("invalid-instance", 422, "An instance cannot be understood"),
+        features_errors.InstanceInvalid: ProblemType("invalid-instance", 422, "An instance cannot be understood"),
         errors.DegradedRefused: ProblemType(
             "features-degraded", 503, "Features are degraded and the request forbids it", retry=True
         ),
@@ -131,7 +131,12 @@ TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
 )
 """Exception class to problem; a subclass without a row of its own takes its nearest ancestor's."""
 
-_OWN_WORDS: Final = (errors.RequestError, features_errors.FeatureError, features_errors.DeadlineExceeded)
+_OWN_WORDS: Final = (
+    errors.RequestError,
+    features_errors.InstanceInvalid,
+    features_errors.FeatureError,
+    features_errors.DeadlineExceeded,
+)
 """Errors whose message is written for callers; what a store's error says is for the operator."""
 
 
@@ -153,7 +158,7 @@ def problem_for(error: Exception) -> Problem:
 
 
 def _members(error: Exception) -> dict[str, Any]:
-    if isinstance(error, errors.InstanceInvalid) and error.field is not None:
+    if isinstance(error, features_errors.InstanceInvalid) and error.field is not None:
         return {"field": error.field}
     if isinstance(error, features_errors.FeatureError):
         return {"feature": error.feature, "view": error.view}

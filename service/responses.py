@@ -56,9 +56,9 @@ def detailed_parts(bundle: Bundle, prediction: Prediction) -> Iterator[bytes]:
     model = model_identity(bundle)
     understood = iter(enumerate(prediction.scores))
     for index in range(prediction.request.size):
-        at, scores = (0, None) if index in prediction.request.failures else next(understood)
-        if scores is None:
-            yield orjson.dumps({"error": _problem_of(index, prediction.failures[index])})
+        at, scores = (None, None) if index in prediction.request.failures else next(understood)
+        if at is None or scores is None:
+            yield orjson.dumps(_failed(bundle.spec, prediction, index, at))
         else:
             yield orjson.dumps(_detailed(bundle, prediction, at, scores, model))
 
@@ -109,6 +109,14 @@ def _detailed(
         "degraded": prediction.assembly.degraded.get(instance, 0),
         "model": model,
     }
+
+
+def _failed(spec: Spec, prediction: Prediction, index: int, instance: int | None) -> dict[str, Any]:
+    """Batch prediction may shuffle answers, so that an index alone tells nobody whose error it is."""
+    request = prediction.request
+    keys = request.failures[index].keys if instance is None else request.instances[instance].keys
+    named = None if keys is None else entity_id(spec, Instance(keys))
+    return {"entity_id": named, "error": _problem_of(index, prediction.failures[index])}
 
 
 def model_identity(bundle: Bundle) -> Mapping[str, str]:

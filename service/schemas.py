@@ -124,6 +124,11 @@ class ProblemDocument(BaseModel):
 class InstanceError(BaseModel):
     """Stands for an instance that could not be scored (`on_error: null` in detail)."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    entity_id: str | dict[str, str] | None
+    """As in a prediction; null where the keys could not be understood."""
+
     error: ProblemDocument
 
 

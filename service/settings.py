@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     detailed: bool = True
     """Whether detailed answers, which show feature values, are given at all."""
 
+    parameters: str | None = None
+    """JSON object of `parameters` that hold where a request does not say; for callers who cannot send any."""
+
     auth_audience: str | None = None
     """Audience of the bearer ID tokens that callers must send; without it the platform is trusted to let in only
     whom it should."""

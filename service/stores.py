@@ -1,15 +1,12 @@
 """Which online store the settings mean, with everything around it that keeps it bearable."""
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from features.clock import Clock
 from features.events import Observer
-from features.spec import FeatureView, Spec
+from features.spec import Spec
 from features.stores.base import OnlineStore
-from features.stores.by_view import StoreByView
-from features.stores.coalescing import CoalescingStore
-from features.stores.guarded import GuardedStore, GuardLimits
+from features.stores.guarded import GuardLimits
 from features.stores.sqlite import SqliteStore
 from features.turns import Turns
 from service.errors import StartError
@@ -50,27 +47,21 @@ def vertex_store(
         StartError: Google itself would be asked without TLS.
     """
     # grpc takes 0.05 s and 20 MB, and the embedded store needs none of it
-    from features.stores.vertex import VertexStore, region_of  # noqa: PLC0415
+    from features.stores.vertex_by_region import vertex_by_region  # noqa: PLC0415
     from features.stores.vertex_channel import RECEIVE_LIMIT_BYTES  # noqa: PLC0415
 
-    regions: defaultdict[str, list[FeatureView]] = defaultdict(list)
-    for view in spec.views:
-        regions[settings.vertex_endpoint or region_of(view)].append(view)
-    tokens = tokens_of(settings)
-    stores: dict[str, OnlineStore] = {}
-    for views in regions.values():
-        vertex = VertexStore(
-            views,
-            tokens,
-            endpoint=settings.vertex_endpoint,
-            rest_endpoint=settings.vertex_rest_endpoint,
-            mode=settings.vertex_read,
-            receive_limit_bytes=receive_limit_bytes or RECEIVE_LIMIT_BYTES,
-            turns=turns,
-        )
-        guarded = CoalescingStore(GuardedStore(vertex, clock, observer, limits or GuardLimits()))
-        stores.update(dict.fromkeys((view.name for view in views), guarded))
-    return StoreByView(stores)
+    return vertex_by_region(
+        spec.views,
+        tokens_of(settings),
+        clock,
+        observer,
+        endpoint=settings.vertex_endpoint,
+        rest_endpoint=settings.vertex_rest_endpoint,
+        mode=settings.vertex_read,
+        receive_limit_bytes=receive_limit_bytes or RECEIVE_LIMIT_BYTES,
+        turns=turns,
+        limits=limits,
+    )
 
 
 def tokens_of(settings: Settings) -> "TokenSource | None":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.assembly import Assembler
+from features.checks import store_problems
 from features.clock import Clock, SystemClock
 from features.errors import SpecError, StoreError
 from features.events import Observer
@@ -19,10 +20,10 @@ from service.admission import Admission
 from service.authentication import Authenticator
 from service.authentication_settings import authentication
 from service.bundle import Bundle, SingleView, load_bundle, load_transforms
-from service.checks import store_problems
 from service.errors import StartError
 from service.golden import self_test
 from service.limits import FixedLimit, GradientLimit, Limit
+from service.parameters import usual_parameters
 from service.pipeline import Pipeline
 from service.settings import Platform, Settings, bundle_uri, otlp_endpoint
 from service.stores import embedded_store, vertex_store
@@ -129,6 +130,7 @@ async def running_service(
             turns=turns,
             turnstile=turnstile,
             detailed=settings.detailed,
+            parameters=usual_parameters(settings.parameters),
         )
         sources = Sources(
             tally,

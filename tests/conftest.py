@@ -98,6 +98,22 @@ def settle() -> Callable[[], Awaitable[None]]:
     return settled
 
 
+@pytest.fixture
+def passing(clock: ManualClock, settle: Callable[[], Awaitable[None]]) -> Callable[[Awaitable[Any]], Awaitable[Any]]:
+    """`await passing(call)`: what the call returns while time passes, in steps of 10 ms."""
+
+    async def until_done(call: Awaitable[Any]) -> Any:
+        task = asyncio.ensure_future(call)
+        for _ in range(100_000):
+            await settle()
+            if task.done():
+                return task.result()
+            clock.advance(0.01)
+        raise AssertionError("it never ends")
+
+    return until_done
+
+
 @dataclass(frozen=True)
 class SmallDemo:
     """The demo's bundle and store, made from a small simulation; neither is ever changed by a test."""

@@ -15,7 +15,19 @@ import orjson
 import uvloop
 
 from load_tests import plots
-from load_tests.benchmark import against_naive, batches, cold, load, machine, memory, rates, starting, table, throughput
+from load_tests.benchmark import (
+    against_naive,
+    batches,
+    cold,
+    load,
+    machine,
+    memory,
+    offline,
+    rates,
+    starting,
+    table,
+    throughput,
+)
 from load_tests.benchmark.book import Book
 from load_tests.benchmark.effort import FULL, SHORT, Effort
 from load_tests.benchmark.rows import BY_NAME, ROWS, SECTIONS
@@ -32,6 +44,7 @@ PARTS: Final[tuple[Part, ...]] = (
     batches.PART,
     cold.PART,
     against_naive.PART,
+    offline.PART,
     load.PART,
     rates.PART,
     starting.PART,
@@ -40,8 +53,8 @@ PARTS: Final[tuple[Part, ...]] = (
 
 _FOLDER: Final = Path("var/bench")
 _SECTIONS: Final = """\
-  load          by connections and by IDs per request
-  rate          latency over the rate
+  load             by connections and by IDs per request
+  rate             latency over the rate
 """
 _EPILOG: Final = """\
 exit codes: 0 every bar is met, 1 one is missed, 2 void (nothing can be said); far goals count for nothing.
@@ -51,7 +64,7 @@ A short run is not judged: 0 if everybody answered, and rightly.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    rows = "".join(f"  {row.name:<13} {row.figure}\n" for row in ROWS)
+    rows = "".join(f"  {row.name:<16} {row.figure}\n" for row in ROWS)
     found = argparse.ArgumentParser(
         prog="python -m load_tests.benchmark",
         description="Measure the service against hello world, the obvious service, CatBoost and the store alone.",

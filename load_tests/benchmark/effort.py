@@ -19,6 +19,7 @@ class Effort:
         large: Large requests in a turn.
         singles: Cold requests of one ID in a turn, and as many reads by the bare client.
         hundreds: Cold requests of `some` IDs in a turn.
+        file: Rows in a file of payments.
         naive: The same, of the naive service, which takes its time.
         starts: How often the service is started.
         cached: Entities in cache when memory is looked at first, and last.
@@ -41,6 +42,7 @@ class Effort:
     large: int = 30
     singles: int = 100
     hundreds: int = 20
+    file: int = 1_000_000
     naive: int = 2
     starts: int = 20
     cached: tuple[int, int] = (20_000, 120_000)
@@ -63,6 +65,7 @@ SHORT: Final = Effort(
     large=3,
     singles=5,
     hundreds=2,
+    file=5_000,
     naive=1,
     starts=2,
     cached=(1_000, 3_000),

@@ -57,9 +57,14 @@ class Material:
         )
 
     @cached_property
+    def original(self) -> Served:
+        """The demo as `make demo` builds it."""
+        return self._demo or bundles.demo(self._say)
+
+    @cached_property
     def demo(self) -> Served:
         """The demo's bundle with the TTL of the plain one, and its customers several times over under other IDs."""
-        original = self._demo or bundles.demo(self._say)
+        original = self.original
         bundle, store = self._scratch / "demo", self._scratch / "demo.sqlite"
         shutil.copytree(original.bundle, bundle)
         serving = bundle / "serving.yaml"

@@ -41,6 +41,10 @@ ROWS: Final = (
     Row("naive-warm", "one warm ID, requests/s at 64 connections ÷ naive, store at 5 ms", ">=", 50.0, 100.0),
     Row("naive-cold", "100 cold IDs in one request, naive ÷ ours (time), store at 5 ms", ">=", 50.0, 90.0),
     Row("telemetry", "one warm ID, requests/s at 64 connections, telemetry on ÷ off", ">=", 0.9, 0.95),
+    Row("offline-demo", "a file of a million rows, rows/s ÷ CatBoost alone; demo", ">=", 0.1, 0.3),
+    Row(
+        "offline-emulator", "a file of IDs each of which is read, store at 5 ms; plain", ">=", 20_000, 40_000, "rows/s"
+    ),
     Row("start", "process start to ready, p95", "<=", 2.0, 1.0, "s"),
     Row("memory", "memory of one worker after traffic", "<=", 220.0, 150.0, "MB"),
     Row("cache", "cache memory per entity of 50 floats, all told", "<=", 1.2, 0.8, "kB"),

@@ -60,7 +60,8 @@ async def _answer(settings: Settings, platform: Platform, words: Sequence[str]) 
         sent = instance_of(words, service.bundle.spec)
         try:
             with service.pipeline.admission.admit() as permit:
-                body = orjson.dumps({"instances": [sent]})
+                style = {"response": "detailed", "on_error": "fail"}  # whatever the deployment's own parameters say
+                body = orjson.dumps({"instances": [sent], "parameters": style})
                 return (await service.pipeline.answer(body, permit, detailed=True)).body
         except (RequestError, FeaturesError) as error:
             raise NotPredicted(_in_words(error, service.bundle.spec)) from error

@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
+from features.column_types import CellRefused, TextType, text_values
 from features.documents import nearest
 from features.errors import InvalidKey
 from features.keys import KeyPart, make_key
 from features.values import DType, EntityKey, Value
-from service.column_types import CellRefused, TextType, text_values
 from service.errors import ServiceError
 
 _NULL = "null"

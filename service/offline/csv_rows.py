@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from features.column_types import CellRefused, text_values
 from features.spec import Spec
 from features.values import FLOAT32_MAX, DType
-from service.column_types import CellRefused, text_values
 from service.errors import RowUnreadable
 from service.offline.chunks import CHUNK_ROWS, Chunk, Reading
 from service.offline.csv_records import Records, Taken

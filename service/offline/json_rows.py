@@ -41,7 +41,9 @@ class JsonRows:
         if not outcome.failures:
             return parts
         return (
-            orjson.dumps({"error": problem_of(outcome, at, self._bundle)}) if at in outcome.failures else part
+            orjson.dumps({**orjson.loads(part), "error": problem_of(outcome, at, self._bundle)})
+            if at in outcome.failures
+            else part
             for at, part in enumerate(parts)
         )
 

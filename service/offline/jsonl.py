@@ -9,16 +9,18 @@ from typing import Any, BinaryIO, ClassVar, Final, NamedTuple, TypeVar
 import orjson
 
 from features.documents import nearest
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser
 from features.planning import Instances
 from features.spec import Spec
-from service.errors import InstanceInvalid, RowUnreadable
+from features.tf_example import read_example
+from service.errors import RowUnreadable
 from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
 from service.offline.sent import SentTexts, understood_types
 from service.offline.streams import Wake, named, opened
 from service.offline.tfrecord import Record, records
 from service.parsing import ParsedRequest, RequestParser
 from service.schemas import Parameters
-from service.tf_example import read_example
 
 _ALIKE: Final = 512
 """Rows that are looked at column by column; one that is unusual slows so many down."""
@@ -65,6 +67,7 @@ class InstanceSource:
         self._wake = wake
         self._chunk_rows = chunk_rows
         self._parser = RequestParser(spec, chunk_rows)
+        self._shapes = InstanceParser(spec)
         self._parameters = Parameters(extra="ignore" if extra else "refuse")
         self._types = understood_types(spec, whole=extra)
 
@@ -145,7 +148,7 @@ class TFRecords(InstanceSource):
         """What a record means; of an Example the values themselves, to be looked at column by column."""
         if not record.sound:
             return None
-        example = self._parser.example(record.data)
+        example = self._shapes.example(record.data)
         return _packed(record.data) if example is None or "b64" in example else example
 
 

@@ -1,21 +1,23 @@
 """Parquet: typed columns, which stay Arrow's from end to end; only what a model needs becomes Python's or numpy's."""
 
 from collections.abc import Iterator
+from itertools import starmap
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import InvalidKey
+from features.errors import InstanceInvalid, InvalidKey
+from features.instances import field_values, rounded_floats
 from features.keys import KeyPart, make_key_texts
 from features.spec import RequestField
 from features.values import DType, Value
-from service.errors import InstanceInvalid, TableError
+from service.errors import TableError
 from service.offline.chunks import Chunk, Reading
 from service.offline.sent import SentTable
 from service.offline.table_inputs import TableInput
-from service.parsing import ParsedRequest, field_values, rounded_floats
+from service.parsing import ParsedRequest
 from service.tables import checked_names, python_values
 
 _BUFFER_BYTES: Final = 1 << 20
@@ -55,20 +57,21 @@ class ParquetRows(TableInput):
         columns = [table.column(name).combine_chunks() for name in self._spec.input_names]
         n_keys = len(self._spec.keys)
         try:
-            keys = [_key_texts(column, part) for column, part in zip(columns, self._spec.keys, strict=False)]
+            known = [_key_texts(column, part) for column, part in zip(columns, self._spec.keys, strict=False)]
             fields = [_field(column, one) for column, one in zip(columns[n_keys:], self._spec.fields, strict=True)]
         except (InvalidKey, InstanceInvalid):
             self._understand(request, [_python(column) for column in columns])
             return request
-        request.instances.extend(keys, fields)
+        request.instances.extend(starmap(_gathered, known), fields)
+        request.instances.distinct = dict(enumerate(known))  # so that nobody has to find it out anew
         request.indexes.extend(range(request.size))
         return request
 
 
-def _key_texts(column: Any, part: KeyPart) -> list[str]:
-    """The key of each row: every distinct value is looked at once, and rows with the same key share its text."""
+def _key_texts(column: Any, part: KeyPart) -> tuple[list[str], Any]:
+    """The key of every distinct value, and which of them each row has; rows with the same key share its text."""
     distinct, codes = _distinct(column)
-    return _gathered(make_key_texts(distinct, part), codes) if distinct else []
+    return list(make_key_texts(distinct, part)) if distinct else [], codes
 
 
 def _field(column: Any, declared: RequestField) -> list[Value]:

@@ -20,12 +20,12 @@ from features.clock import Clock
 from features.errors import FeatureError
 from features.freshness import Bounds
 from features.judging import Assembly
+from features.offline.counts import Counts
+from features.offline.reading import PatientReading
 from features.planning import Instances, Planner, Shared
 from features.sharing import SharedJudge
 from features.values import Retrieved
 from service.bundle import Bundle
-from service.offline.counts import Counts
-from service.offline.reading import PatientReading
 
 ROWS_AT_ONCE: Final = 16_384
 """A good size for a chunk."""

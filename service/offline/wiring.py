@@ -1,33 +1,19 @@
-"""The composition root of offline scoring: settings in, an engine out; the service's own parts, set up for jobs.
-
-Where a request has milliseconds, a job has minutes, and the store's quota is not its own:
-
-- A view's own `read_timeout` is what a payment can wait; a job gives each read of a few hundred keys ten seconds.
-- No hedges: a second read helps somebody who waits, and costs the store another one.
-- No retries within milliseconds: they are made by the job's own patience, at its pace, so that they count.
-"""
+"""The composition root of offline scoring: settings in, an engine out; how it reads is told in `features.offline`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Final
 
 from features.clock import Clock, SystemClock
-from features.retrieval import Retrieval
+from features.offline.counts import Counts
+from features.offline.pace import Pace
+from features.offline.patience import PATIENCE_S
+from features.offline.wiring import JOB_LIMITS, patient_reading
 from features.stores.base import OnlineStore
-from features.stores.guarded import GuardLimits
 from features.turns import Turns
 from service.golden import self_test
-from service.offline.counts import Counts
-from service.offline.pace import Pace
-from service.offline.patience import PATIENCE_S, Patience
-from service.offline.reading import PatientReading
 from service.offline.scoring import OfflineScoring
 from service.settings import Platform, Settings
 from service.wiring import assembler_of, opened
-
-_READ_TIMEOUT_S: Final = 10.0
-_LIMITS: Final = GuardLimits(attempts=1, hedge_ratio=0.0)
 
 
 @asynccontextmanager
@@ -58,24 +44,21 @@ async def offline_scoring(
     clock = clock or SystemClock()
     counts = Counts()
     turns = Turns()
-    async with opened(settings, platform, clock, counts, store=store, turns=turns, limits=_LIMITS) as (
+    async with opened(settings, platform, clock, counts, store=store, turns=turns, limits=JOB_LIMITS) as (
         bundle,
         opened_store,
     ):
         assembler = assembler_of(bundle)
         self_test(bundle, assembler)
-        retrieval = Retrieval(
-            [replace(view, read_timeout_s=None) for view in bundle.spec.views],
+        pace = None if max_reads_per_s is None else Pace(max_reads_per_s, clock)
+        async with patient_reading(
+            bundle.spec.views,
             opened_store,
             clock,
             counts,
             max_rows=settings.cache_rows,
-            read_timeout_s=_READ_TIMEOUT_S,
+            pace=pace,
+            patience_s=patience_s,
             turns=turns,
-        )
-        pace = None if max_reads_per_s is None else Pace(max_reads_per_s, clock)
-        reading = PatientReading(retrieval, clock, Patience(clock, patience_s), pace)
-        try:
+        ) as reading:
             yield OfflineScoring(bundle, assembler, reading, counts, clock=clock, threads=threads)
-        finally:
-            await retrieval.aclose()

@@ -36,7 +36,16 @@ LITTLE = dataclasses.replace(
     cached=(100, 300),
     trees=20,
 )
-EVERYBODY = ("warm-plain", "naive-warm", "batch-plain", "batch-demo", "cold-one", "cache")
+EVERYBODY = (
+    "warm-plain",
+    "naive-warm",
+    "batch-plain",
+    "batch-demo",
+    "cold-one",
+    "offline-demo",
+    "offline-emulator",
+    "cache",
+)
 
 
 @pytest.fixture
@@ -50,7 +59,17 @@ async def test_everybody_answers_rightly_and_every_row_gets_its_figure(
     book = await measured(PARTS, EVERYBODY, LITTLE, make=material)
     assert set(book.findings) == set(EVERYBODY)
     assert all(math.isfinite(found.figure) for found in book.findings.values())
-    assert set(book.sound) == {"raw", "hello", "hello-thread", "plain", "demo", "naive", "naive-loop", "50 floats"}
+    assert set(book.sound) == {
+        "raw",
+        "hello",
+        "hello-thread",
+        "plain",
+        "demo",
+        "naive",
+        "naive-loop",
+        "files",
+        "50 floats",
+    }
     assert overall(book.soundness()) is Verdict.PASS, book.sound
 
 

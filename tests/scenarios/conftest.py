@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import httpx
 import pytest
 
 from features.emulator import Emulator
+from features.stores.memory import MemoryStore
+from service.settings import Platform
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,3 +122,78 @@ def lasting_process() -> Iterator[Process]:
     """The same, ended with the last test of the file."""
     with _processes() as start:
         yield start
+
+
+_PREDICT_ROUTE = "/v1/endpoints/7/deployedModels/8:predict"
+_N_ROWS = 64 + 23
+"""A whole request of batch prediction, and an uneven rest."""
+
+
+@dataclass
+class Deployed:
+    """A container that Vertex AI has started.
+
+    Attributes:
+        client: Reaches it.
+        rows: What there is to score, a full request of it and an uneven rest: keys and fields in declared order.
+        keys: Names of its keys.
+    """
+
+    client: httpx.AsyncClient
+    rows: list[dict[str, Any]]
+    keys: tuple[str, ...]
+
+    async def post(self, body: dict[str, Any]) -> httpx.Response:
+        return await self.client.post(_PREDICT_ROUTE, json=body)
+
+    async def scores(self) -> dict[tuple[str, ...], list[float]]:
+        """What each row scores alone, as a plain object, by its entity."""
+        answers = [await self.client.post("/predict", json={"instances": [row]}) for row in self.rows]
+        return {self.entity(row): one.json()["predictions"][0] for row, one in zip(self.rows, answers, strict=True)}
+
+    def entity(self, named: Any) -> tuple[str, ...]:
+        """The keys' texts: of a row, or of what a detailed answer calls the entity."""
+        return tuple(str(named[key]) for key in self.keys) if isinstance(named, dict) else (named,)
+
+
+_ROWS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "string": lambda at: {"customer_id": f"C{at:04}" if at % 2 else f"{1000 + at}"},
+    "int64": lambda at: {"customer_id": 1001 + at},
+    "composite": lambda at: {"branch": f"B{at % 7}", "number": at},
+}
+_SERVING = """\
+name: $kind
+version: "1"
+model: {file: model.cbm, sha256: $sha256}
+entities: {customer: {keys: [$keys]}}
+views: {account: {entity: customer}}
+features: [{name: a, from: account.a}, {name: b, from: account.b}, {name: c, from: account.c}]
+"""
+
+
+@pytest.fixture
+async def deploy(
+    serve: Callable[..., Awaitable[httpx.AsyncClient]],
+    train: Callable[..., bytes],
+    write_bundle: Callable[..., Path],
+    small_demo: Any,
+    demo_instances: Sequence[dict[str, Any]],
+) -> Callable[..., Awaitable[Deployed]]:
+    """`await deploy(kind, parameters="{…}")`: kind is string, int64, composite or demo; more are settings."""
+    platform = Platform.of({"AIP_MODE": "PREDICTION", "AIP_PREDICT_ROUTE": _PREDICT_ROUTE})
+
+    async def start(kind: str, **chosen: Any) -> Deployed:
+        if kind == "demo":
+            client = await serve(small_demo.bundle, platform=platform, sqlite_path=small_demo.store, **chosen)
+            return Deployed(client, list(demo_instances[:_N_ROWS]), ("customer_id", "merchant_id"))
+        store, rows = MemoryStore(), [_ROWS[kind](at) for at in range(_N_ROWS)]
+        for at, row in enumerate(rows):
+            key = tuple(map(str, row.values()))
+            store.put("account", key if len(key) > 1 else key[0], {"a": at, "b": 100 - at, "c": at * 37 % 100})
+        kinds = {str: "string", int: "int64"}
+        keys = ", ".join(f"{{name: {name}, dtype: {kinds[type(value)]}}}" for name, value in rows[0].items())
+        serving = _SERVING.replace("$kind", kind).replace("$keys", keys)
+        client = await serve(write_bundle(train(("a", "b", "c")), serving), store, platform=platform, **chosen)
+        return Deployed(client, rows, tuple(rows[0]))
+
+    return start

@@ -12,8 +12,8 @@ import pytest
 from features.clock import ManualClock
 from features.stores.memory import MemoryStore
 from features.stores.sqlite_writer import SqliteWriter, StoredRow
+from features.tf_example import Example
 from model.training.catalog import KEY_OF, VIEWS
-from service.tf_example import Example
 
 pytestmark = pytest.mark.anyio
 

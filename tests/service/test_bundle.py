@@ -11,8 +11,9 @@ import pytest
 from features.spec import Spec
 from features.spec_parsing import parse_serving_yaml
 from features.transforms import BUILT_IN
+from model.bundle import disagreements
 from model.signature import PredictionType, Signature, Task
-from service.bundle import SingleView, disagreements, load_bundle, load_transforms
+from service.bundle import SingleView, load_bundle, load_transforms
 from service.errors import StartError
 
 Train = Callable[..., bytes]

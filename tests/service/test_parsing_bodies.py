@@ -8,7 +8,8 @@ import pytest
 
 from features.spec import Spec
 from service.errors import BodyMalformed, RequestInvalid
-from service.parsing import ParsedRequest, RequestParser, parse_parameters
+from service.parameters import parse_parameters
+from service.parsing import ParsedRequest, RequestParser
 from service.schemas import Parameters
 
 Parsed = Callable[[RequestParser, bytes], ParsedRequest]

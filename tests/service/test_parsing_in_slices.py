@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser
 from features.planning import Instance
 from features.spec import Spec
-from service.errors import InstanceInvalid
 from service.parsing import ParsedRequest, RequestParser
 
 _KEYS: st.SearchStrategy[Any] = st.sampled_from(
@@ -59,7 +60,7 @@ def _instances(draw: st.DrawFn, names: tuple[str, ...]) -> list[Any]:
     return made
 
 
-def _alone(parser: RequestParser, value: Any, *, extra: bool) -> Instance | str:
+def _alone(parser: InstanceParser, value: Any, *, extra: bool) -> Instance | str:
     try:
         return parser.instance(value, ignore_extra=extra)
     except InstanceInvalid as error:
@@ -70,7 +71,7 @@ def _alone(parser: RequestParser, value: Any, *, extra: bool) -> Instance | str:
 @given(data=st.data())
 def test_many_are_understood_like_one(spec_of: Callable[[str], Spec], kind: str, data: st.DataObject) -> None:
     spec = spec_of(kind)
-    parser = RequestParser(spec, 100)
+    parser, alone = RequestParser(spec, 100), InstanceParser(spec)
     sent = [*data.draw(_instances(spec.input_names)), *data.draw(_instances(spec.input_names)), None]
     extra = data.draw(st.booleans())
     cuts = sorted(data.draw(st.sets(st.integers(0, len(sent)))))
@@ -86,9 +87,9 @@ def test_many_are_understood_like_one(spec_of: Callable[[str], Spec], kind: str,
     assert len(request.instances) == len(request.indexes)
     for index, failure in request.failures.items():
         found[index] = str(failure)
-    assert found == [_alone(parser, value, extra=extra) for value in orjson.loads(body)["instances"]]
+    assert found == [_alone(alone, value, extra=extra) for value in orjson.loads(body)["instances"]]
     # not 7 for 7.0, nor True for 1
-    assert repr(found) == repr([_alone(parser, value, extra=extra) for value in orjson.loads(body)["instances"]])
+    assert repr(found) == repr([_alone(alone, value, extra=extra) for value in orjson.loads(body)["instances"]])
 
 
 def test_what_json_made_of_an_instance_is_let_go_of(

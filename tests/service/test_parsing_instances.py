@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser
 from features.planning import Instance
 from features.spec import Spec
-from service.errors import InstanceInvalid
-from service.parsing import RequestParser
-from service.tf_example import Example
+from features.tf_example import Example
 
 
 def b64(data: bytes) -> dict[str, str]:
@@ -47,7 +47,7 @@ ONE_STRING += [
 @pytest.fixture
 def parse(spec_of: Callable[[str], Spec]) -> Callable[..., Instance]:
     """`parse(kind, value)`: what the parser of that kind of spec makes of one instance."""
-    return lambda kind, value, **options: RequestParser(spec_of(kind), 1).instance(value, **options)
+    return lambda kind, value, **options: InstanceParser(spec_of(kind)).instance(value, **options)
 
 
 @pytest.mark.parametrize("kind", ["string", "int64"])

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser, field_value, rounded_floats
 from features.planning import Instances
 from features.spec import RequestField, Spec
 from features.values import FLOAT32_MAX, DType
-from service.errors import InstanceInvalid
-from service.parsing import ParsedRequest, RequestParser, field_value, rounded_floats
+from service.parsing import ParsedRequest, RequestParser
 from service.schemas import Parameters
 
 
@@ -32,13 +33,13 @@ from service.schemas import Parameters
     ],
 )
 def test_a_string_key_keeps_what_was_sent_apart(spec_of: Callable[[str], Spec], value: Any, key: str) -> None:
-    assert RequestParser(spec_of("string"), 1).instance(value).keys == (key,)
+    assert InstanceParser(spec_of("string")).instance(value).keys == (key,)
 
 
 @pytest.mark.parametrize("value", [2.0**53, 2.0**53 + 2, 1e300, 7.5, True, False, "", "a\x00b"])
 def test_what_no_longer_tells_which_key_was_meant_is_refused(spec_of: Callable[[str], Spec], value: Any) -> None:
     with pytest.raises(InstanceInvalid) as caught:
-        RequestParser(spec_of("string"), 1).instance(value)
+        InstanceParser(spec_of("string")).instance(value)
     assert caught.value.field == "customer_id"
 
 
@@ -48,13 +49,13 @@ NOT_INT64 = ["007", "+7", "7.0", " 7", "7\n", "1e3", "\u0667", "-0", "", "922337
 @pytest.mark.parametrize("value", [*NOT_INT64, 2**63, -(2**63) - 1, 7.5, 2.0**53, True])
 def test_an_int64_key_takes_canonical_integers_only(spec_of: Callable[[str], Spec], value: Any) -> None:
     with pytest.raises(InstanceInvalid) as caught:
-        RequestParser(spec_of("int64"), 1).instance(value)
+        InstanceParser(spec_of("int64")).instance(value)
     assert caught.value.field == "customer_id"
 
 
 @pytest.mark.parametrize("value", ["9223372036854775807", 2**63 - 1, -(2**63), "-9223372036854775808", "0", -0.0])
 def test_an_int64_key_reaches_to_its_ends(spec_of: Callable[[str], Spec], value: Any) -> None:
-    assert RequestParser(spec_of("int64"), 1).instance(value).keys == (str(int(value)),)
+    assert InstanceParser(spec_of("int64")).instance(value).keys == (str(int(value)),)
 
 
 FLOAT = RequestField("amount", DType.FLOAT, minimum=0)

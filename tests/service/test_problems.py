@@ -16,7 +16,7 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
     (errors.BodyTooLarge("large"), 413, "body-too-large"),
     (errors.MediaTypeUnsupported("media"), 415, "unsupported-media-type"),
     (errors.RequestInvalid("request"), 422, "invalid-request"),
-    (errors.InstanceInvalid("instance", field="amount"), 422, "invalid-instance"),
+    (features_errors.InstanceInvalid("instance", field="amount"), 422, "invalid-instance"),
     (errors.DegradedRefused("degraded"), 503, "features-degraded"),
     (errors.Shed("full"), 503, "overloaded"),
     (features_errors.EntityNotFound("no row", feature="f", view="v"), 404, "entity-not-found"),
@@ -35,6 +35,8 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
 FOR_THE_OPERATOR = {
     errors.ServiceError,
     errors.StartError,
+    errors.JobRefused,
+    errors.JobStopped,
     features_errors.SpecError,
     features_errors.InvalidKey,  # becomes an InstanceInvalid
     features_errors.FeaturesError,
@@ -43,6 +45,7 @@ FOR_THE_OPERATOR = {
     errors.RequestError,
 }
 TAKE_THE_ROW_OF_AN_ANCESTOR = {
+    errors.RowUnreadable,
     features_errors.StoreUnavailable,
     features_errors.StoreFileError,
     features_errors.StoreFailed,
@@ -82,7 +85,7 @@ def test_one_type_has_one_status_and_one_title() -> None:
 
 
 def test_the_instance_at_fault_is_named_by_its_index() -> None:
-    inner = errors.InstanceInvalid("'amount' must be at least 0", field="amount")
+    inner = features_errors.InstanceInvalid("'amount' must be at least 0", field="amount")
     document = problem_for(errors.InstanceFailed(3, inner)).document()
     assert document["status"] == 422
     assert document["detail"] == "instance 3: 'amount' must be at least 0"

@@ -8,13 +8,13 @@ import orjson
 import pytest
 
 from features.assembly import Piece
+from features.errors import InstanceInvalid
 from features.freshness import Bounds
 from features.judging import Judge
 from features.planning import Instance, Instances
 from features.values import Retrieved
 from model.signature import PredictionType, Signature, Task
 from service.bundle import Bundle, load_bundle
-from service.errors import InstanceInvalid
 from service.parsing import ParsedRequest
 from service.prediction import Prediction
 from service.responses import Answer, DetailedAnswer, entity_id, simple_answer
@@ -82,6 +82,14 @@ def test_failures_stand_in_their_places(bundle: Bundle) -> None:
     assert second["scores"] == [0.9, 0.1]
     assert (first["error"]["index"], third["error"]["index"]) == (0, 2)
     assert (first["error"]["status"], first["error"]["field"]) == (422, "amount")
+    assert (first["entity_id"], third["entity_id"]) == (None, None)
+
+
+def test_an_error_names_its_entity_as_soon_as_the_keys_were_understood(bundle: Bundle) -> None:
+    unread = InstanceInvalid("'amount' must be a finite number", field="amount")
+    unread.keys = ("C7", "M7")
+    made = prediction(bundle, [[0.9, 0.1]], {0: unread})
+    assert predictions(detailed(bundle, made))[0]["entity_id"] == {"customer_id": "C7", "merchant_id": "M7"}
 
 
 def test_the_whole_story_is_told_of_every_feature(bundle: Bundle) -> None:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.tf_example import Example
 from service.offline.tfrecord import framed
 from service.settings import Platform, Settings
-from service.tf_example import Example
 from service.wiring import running_service
 
 N = 10_000

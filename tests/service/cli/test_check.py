@@ -232,3 +232,13 @@ def test_an_example_that_is_not_answered(checked: Callable, monkeypatch: pytest.
     (problem,) = problems(found)
     assert problem.startswith("example: {")
     assert "is not answered: " in problem
+
+
+def test_the_deployments_own_parameters_are_looked_at_too(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYSCORE_PARAMETERS", '{"on_error": "null", "response": "detailed"}')
+    code, found = checked()
+    assert (code, found[-1][1].startswith("example: {")) == (0, True)
+    monkeypatch.setenv("KEYSCORE_PARAMETERS", '{"on_error": null}')
+    code, found = checked()
+    assert code == 1
+    assert "KEYSCORE_PARAMETERS must be a JSON object" in problems(found)[0]

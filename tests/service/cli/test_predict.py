@@ -167,3 +167,11 @@ def test_a_row_that_cannot_be_read_says_why(keyscore: Callable, plain: Callable,
 )
 def test_ages_as_a_person_says_them(seconds: float | None, said: str) -> None:
     assert human_age(seconds) == said
+
+
+def test_it_shows_the_whole_story_whatever_the_deployments_own_parameters_say(
+    keyscore: Callable, flags: tuple[str, ...], known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYSCORE_PARAMETERS", '{"on_error": "null", "response": "simple"}')
+    assert "scores" in keyscore("predict", json.dumps(known), *flags).out
+    assert keyscore("predict", json.dumps({**known, "amount": -1}), *flags).code == 1

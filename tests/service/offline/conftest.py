@@ -1,17 +1,14 @@
-"""Jobs on a clock that stands still, and many customers of the shop, some of them odd."""
+"""Many customers of the shop, some of them odd."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from features.clock import ManualClock
 from features.errors import StoreAnswerInvalid
 from features.stores.memory import MemoryStore
-
-_T = TypeVar("_T")
 
 
 @pytest.fixture
@@ -47,22 +44,3 @@ def orders() -> Callable[[int], list[dict[str, Any]]]:
         ]
 
     return make
-
-
-Passing = Callable[[Awaitable[Any]], Awaitable[Any]]
-
-
-@pytest.fixture
-def passing(clock: ManualClock, settle: Callable[[], Awaitable[None]]) -> Passing:
-    """`await passing(call)`: what the call returns while time passes, in steps of 10 ms."""
-
-    async def until_done(call: Awaitable[_T]) -> _T:
-        task = asyncio.ensure_future(call)
-        for _ in range(100_000):
-            await settle()
-            if task.done():
-                return task.result()
-            clock.advance(0.01)
-        raise AssertionError("it never ends")
-
-    return until_done

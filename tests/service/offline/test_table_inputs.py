@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser
 from features.spec import Spec
-from service.errors import InstanceInvalid
 from service.offline.chunks import Chunk
 from service.offline.csv_rows import CsvRows
 from service.offline.parquet_rows import ParquetRows
 from service.offline.streams import Wake
-from service.parsing import RequestParser
 
 DEMO = {"customer_id": "C1", "merchant_id": "M1", "amount": 12.34, "channel": "online"}
 FIELDS = {"customer_id": "C1", "amount": 12.34, "count": 3, "new": True, "note": "x", "delta": -0.5}
@@ -47,7 +47,7 @@ def understood(chunk: Chunk) -> list[Any]:
 
 def on_the_wire(instance: Any, spec: Spec) -> Any:
     try:
-        return RequestParser(spec, 1).instance(instance)
+        return InstanceParser(spec).instance(instance)
     except InstanceInvalid as error:
         return str(error)
 

@@ -69,3 +69,15 @@ async def test_reads_of_all_views_together_keep_the_pace_that_was_asked_for(
         await passing(engine.score(Instances.of([Instance(("C1", "M1"), (1.0,))])))
     assert len(goods.reads) == 3
     assert min(later.deadline.at - sooner.deadline.at for sooner, later in pairwise(goods.reads)) >= 0.05 - 1e-9
+
+
+async def test_a_row_is_used_for_as_long_as_the_service_would_and_then_read_anew(
+    shop: Callable[..., Path], goods: MemoryStore, clock: ManualClock
+) -> None:
+    settings = Settings(bundle=str(shop(account=", cache: {ttl: 3s, stale_while_revalidate: 7s}")))
+    instances = Instances.of([Instance(("C1", "M1"), (1.0,))])
+    async with offline_scoring(settings, Platform(), store=goods, clock=clock) as engine:
+        for pause_s in (8.9, 1.2, 0):  # a TTL is shortened by a tenth at most
+            await engine.score(instances)
+            clock.advance(pause_s)
+    assert [read.view for read in goods.reads].count("account") == 2

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from features.checks import store_problems
 from features.spec import Spec
 from features.stores.memory import MemoryStore
 from features.stores.sqlite import SqliteStore
 from features.stores.sqlite_writer import SqliteWriter
 from features.values import DType
 from service.bundle import load_bundle
-from service.checks import store_problems
 
 pytestmark = pytest.mark.anyio
 

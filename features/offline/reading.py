@@ -5,7 +5,7 @@
                                        ▲                          │
                                        └──── pause, for a while ◄─┴ an outage
 
-Nobody waits for an answer, so a row past its TTL is never used, whatever the view's stale windows say: it is read anew,
+Nobody waits for an answer, so a row past its TTL is never used, whatever its view's stale windows say: it is read anew,
 and if that takes longer, it takes longer.
 """
 
@@ -17,11 +17,11 @@ from features.clock import Clock
 from features.deadline import Deadline
 from features.errors import FeaturesError, StoreAnswerInvalid, StoreDenied
 from features.freshness import Bounds
+from features.offline.pace import Pace
+from features.offline.patience import Patience
 from features.planning import Lookup
 from features.retrieval import Retrieval
 from features.values import EntityKey, Retrieved
-from service.offline.pace import Pace
-from service.offline.patience import Patience
 
 KEYS_PER_READ: Final = 500
 """As the coalescing store splits them, so that one read of ours is one of the store's, with a time of its own."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from features.clock import Clock
 from features.errors import FeaturesError, StoreExhausted, StoreUnavailable
-from service.offline.pace import pause_until
+from features.offline.pace import pause_until
 
 log = logging.getLogger("keyscore")
 

@@ -1,12 +1,17 @@
 """What a job has done so far, for its progress and its closing summary."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
 
 from features.events import Event, StoreRead
 from features.judging import Assembly
 from features.spec import FeatureView
-from features.values import FeatureRow, Retrieved
+from features.values import Retrieved
+
+_row: Final = attrgetter("row")
+_event_time: Final = attrgetter("event_time")
 
 
 @dataclass(slots=True)
@@ -49,21 +54,16 @@ class Counts:
         for place, values in assembly.absent.items():
             self.absent[place] = self.absent.get(place, 0) + values
         for view, rows in zip(views, assembly.retrieved, strict=True):
-            oldest_s = max(_ages_s(rows, assembly.wall, view.max_age_s), default=None)
-            if oldest_s is not None:
+            happened = _oldest(rows, None if view.max_age_s is None else assembly.wall - view.max_age_s)
+            if happened is not None:
+                oldest_s = max(0.0, assembly.wall - happened)  # a clock may run ahead
                 self.oldest_age_s = max(oldest_s, self.oldest_age_s or 0.0)
 
 
-def _ages_s(rows: Sequence[Retrieved], wall: float, max_age_s: float | None) -> Iterable[float]:
-    """The age of each row's oldest value that is not too old; never below 0, as a clock may run ahead."""
-    for one in rows:
-        if one.row is not None:
-            happened = one.row.event_time if max_age_s is None else _oldest(one.row, wall - max_age_s)
-            if happened is not None:
-                yield max(0.0, wall - happened)
-
-
-def _oldest(row: FeatureRow, since: float) -> float | None:
-    """The earliest event time of a row from `since` on."""
-    times = (row.event_time,) if row.event_times is None else row.event_times
-    return min((time for time in times if time is not None and time >= since), default=None)
+def _oldest(retrieved: Sequence[Retrieved], since: float | None) -> float | None:
+    """The earliest event time among rows, of those from `since` on; None if none is dated."""
+    rows = [row for row in map(_row, retrieved) if row is not None]
+    if since is None:
+        return min([time for time in map(_event_time, rows) if time is not None], default=None)
+    each = ((row.event_time,) if row.event_times is None else row.event_times for row in rows)
+    return min((time for times in each for time in times if time is not None and time >= since), default=None)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from features.column_types import TextType
 from features.keys import KeyPart
 from features.values import DType
-from service.column_types import TextType
 from service.loading import LoadPlan, load, survey
 from service.tables import open_table
 

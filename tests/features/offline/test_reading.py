@@ -10,14 +10,14 @@ import pytest
 from features.clock import ManualClock
 from features.errors import StoreAnswerInvalid, StoreDenied, StoreExhausted, StoreTimeout, StoreUnavailable
 from features.events import Nobody
+from features.offline.pace import Pace
+from features.offline.patience import Patience
+from features.offline.reading import PatientReading
 from features.planning import Lookup
 from features.retrieval import Retrieval
 from features.spec import CachePolicy, Entity, FeatureView
 from features.stores.memory import MemoryStore
 from features.values import Column, DType, Retrieved, RowLayout, Source
-from service.offline.pace import Pace
-from service.offline.patience import Patience
-from service.offline.reading import PatientReading
 
 pytestmark = pytest.mark.anyio
 

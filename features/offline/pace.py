@@ -9,6 +9,7 @@ Source: the generic cell rate algorithm (ITU-T I.371) without tolerance.
 """
 
 import asyncio
+import threading
 from typing import Final
 
 from features.clock import Clock
@@ -18,13 +19,13 @@ _SHARE_AT_ONCE: Final = 0.1
 
 
 class Pace:
-    """Gives out turns to read.
+    """Gives out turns to read; loops in several threads may share one.
 
     Attributes:
         keys_at_once: The most keys that one read should hold.
     """
 
-    __slots__ = ("_clock", "_keys_per_s", "_next_at", "keys_at_once")
+    __slots__ = ("__weakref__", "_clock", "_keys_per_s", "_lock", "_next_at", "keys_at_once")
 
     def __init__(self, keys_per_s: float, clock: Clock) -> None:
         """Begins with a turn that is free at once.
@@ -35,6 +36,7 @@ class Pace:
         """
         self._keys_per_s = keys_per_s
         self._clock = clock
+        self._lock = threading.Lock()
         self._next_at = clock.monotonic()
         self.keys_at_once = max(1, int(keys_per_s * _SHARE_AT_ONCE))
 
@@ -43,8 +45,9 @@ class Pace:
 
     async def turn(self, n_keys: int) -> None:
         """Returns when `n_keys` may be read."""
-        at = max(self._next_at, self._clock.monotonic())
-        self._next_at = at + n_keys / self._keys_per_s
+        with self._lock:
+            at = max(self._next_at, self._clock.monotonic())
+            self._next_at = at + n_keys / self._keys_per_s
         await pause_until(at, self._clock)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tf_example import FIRST_BYTE, Example, read_example
+from features.tf_example import FIRST_BYTE, Example, read_example
 
 
 def test_what_tensorflow_writes_is_read() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from features.clock import ManualClock
-from service.offline.pace import Pace
+from features.offline.pace import Pace
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,97 @@
+"""`python -m model.beam` scores files, says what it did, and refuses what cannot be meant."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from model.beam.command import main
+
+
+@pytest.fixture
+def command(
+    shop: Callable[..., Path], shop_store: Path, tmp_path: Path, direct: list[str]
+) -> Callable[..., tuple[int, Path]]:
+    """`command(rows, *flags)`: the exit code and what the outputs' names begin with."""
+
+    def run(rows: list[Any], *flags: str, name: str = "out") -> tuple[int, Path]:
+        (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        output = tmp_path / name
+        given = ["--input", str(tmp_path / "in.jsonl"), "--output", str(output), "--bundle", str(shop())]
+        return main([*given, "--sqlite-path", str(shop_store), *direct, *flags]), output
+
+    return run
+
+
+GOOD = {"customer_id": "C1", "merchant_id": "M1", "amount": 12.5}
+
+
+def test_a_file_is_scored_and_what_was_done_is_said(
+    command: Callable[..., tuple[int, Path]],
+    capsys: pytest.CaptureFixture[str],
+    written: Callable[..., list[dict[str, Any]]],
+) -> None:
+    code, output = command([GOOD, {**GOOD, "amount": 1}])
+    rows = written(output.parent, "out-")
+    assert code == 0
+    assert [set(row) for row in rows] == [{"instance", "prediction"}] * 2
+    assert written(output.parent, "out.errors-") == []
+    assert "instances 2, failed 0, defaulted 0, reads 3, keys read 3" in capsys.readouterr().err
+
+
+def test_lines_cells_and_columns_of_the_same_instances_score_alike(
+    command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]]
+) -> None:
+    rows = [{"customer_id": f"C{1 + at % 2}", "merchant_id": "M1", "amount": at / 7} for at in range(50)]
+    table = pa.Table.from_pylist(rows)
+    csv.write_csv(table, tmp_path / "in.csv")
+    parquet.write_table(table, tmp_path / "in.parquet")
+    for name in ("in.jsonl", "in.csv", "in.parquet"):
+        assert command(rows, "--input", str(tmp_path / name), name=f"from_{name}")[0] == 0
+    found = [written(tmp_path, f"from_{name}-") for name in ("in.jsonl", "in.csv", "in.parquet")]
+    lines, cells, columns = [{one["instance"]["amount"]: one["prediction"] for one in each} for each in found]
+    assert len(lines) == 50
+    assert lines == cells == columns
+
+
+def test_the_exit_code_tells_that_some_have_no_score(
+    command: Callable[..., tuple[int, Path]], written: Callable[..., list[dict[str, Any]]]
+) -> None:
+    code, output = command([GOOD, {**GOOD, "customer_id": "C9"}, "{"])
+    assert code == 3
+    assert len(written(output.parent, "out-")) == 1
+    assert len(written(output.parent, "out.errors-")) == 2
+
+
+def test_an_output_that_is_there_is_left_alone(
+    command: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command([GOOD])[0] == 0
+    assert command([GOOD])[0] == 2
+    assert "is there already: name another --output, or remove it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--bundle", "no/such/bundle"], "no/such/bundle does not exist"),
+        (["--input", "no/such/file.jsonl"], "No files found based on the file pattern no/such/file.jsonl"),
+        (["--input", "rows"], "does not tell what it is written in"),
+        (["--transforms", "no_such_module_here"], "no_such_module_here cannot be used"),
+    ],
+    ids=lambda one: one[0] if isinstance(one, list) else "",
+)
+def test_what_cannot_be_begun_is_refused_in_a_line(
+    command: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    assert command([GOOD], *flags)[0] == 2
+    assert said in capsys.readouterr().err
+
+
+def test_plaintext_is_only_for_an_emulator(command: Callable[..., tuple[int, Path]]) -> None:
+    with pytest.raises(SystemExit):
+        command([GOOD], "--store", "vertex", "--vertex-plaintext")

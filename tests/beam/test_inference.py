@@ -1,0 +1,63 @@
+"""The model handler scores as the service's scorer does, and one bad row hurts no other."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.beam.contract import BundleContract
+from model.beam.enrichment import Vector
+from model.beam.inference import CatBoostModelHandler, LoadedModel
+from model.errors import ArtifactError, ScoringFailed
+from model.scorer import CatBoostScorer
+
+
+def vector(*numbers: float, categories: tuple[str, ...] = ("a",)) -> Vector:
+    return Vector(np.array(numbers, dtype=np.float32).tobytes(), categories)
+
+
+@pytest.fixture
+def contract(shop: Callable[..., Path]) -> BundleContract:
+    return BundleContract.of(str(shop()))
+
+
+BATCH = [vector(at, 1, 2, at * 9, 4) for at in range(40)]
+
+
+def test_a_batch_scores_as_its_rows_do_alone(contract: BundleContract) -> None:
+    handler = CatBoostModelHandler(contract)
+    model = handler.load_model()
+    found = [one.inference for one in handler.run_inference(BATCH, model)]
+    numbers = np.array([[at, 1, 2, at * 9, 4] for at in range(40)], dtype=np.float32)
+    assert found == [model.scorer.score(row[None], [["a"]]).tolist()[0] for row in numbers]
+    assert len({tuple(one) for one in found}) > 1
+    assert {one.model_id for one in handler.run_inference(BATCH, model)} == {contract.digest}
+    assert handler.get_num_bytes(BATCH) == 40 * 5 * 4
+
+
+class Brittle(CatBoostScorer):
+    """Refuses any matrix with a 7 in it, as CatBoost does one whose score would be infinite."""
+
+    def score(
+        self, numeric: NDArray[np.float32], categorical: object = None, *, threads: int = 1
+    ) -> NDArray[np.float64]:
+        if (numeric[:, 0] == 7).any():
+            raise ScoringFailed("the model gave a score that is not a finite number")
+        return super().score(numeric, categorical, threads=threads)  # type: ignore[arg-type, unused-ignore]
+
+
+def test_a_row_without_a_finite_score_leaves_its_neighbours_theirs(contract: BundleContract) -> None:
+    handler = CatBoostModelHandler(contract)
+    sound = handler.load_model().scorer
+    brittle = LoadedModel(Brittle(sound._model, sound.signature))
+    found = [one.inference for one in handler.run_inference(BATCH, brittle)]
+    expected = [one.inference for one in handler.run_inference(BATCH, LoadedModel(sound))]
+    assert found == [None if at == 7 else one for at, one in enumerate(expected)]
+
+
+def test_a_worker_that_finds_another_model_refuses_it(contract: BundleContract, train: Callable[..., bytes]) -> None:
+    (Path(contract.uri) / "model.cbm").write_bytes(train(("other", "names")))
+    with pytest.raises(ArtifactError, match="is not the file that the bundle names"):
+        CatBoostModelHandler(contract).load_model()
