@@ -2,7 +2,7 @@
 
 Of each view, the packed numbers of all rows are joined and copied into one float64 matrix as one block, so that derived
 features are computed from exact values; float32, the model's own type, is made of the finished matrix. What stands for
-values values that cannot be used was decided before (`features.judging`).
+values that cannot be used was decided before (`features.judging`).
 
 Where many instances share few rows, each row is packed once, with what stands for its values, and the matrix is filled
 column by column from those (`Assembler.shared_vectors`): 0.1 us an instance where rows one by one take 0.7.

@@ -24,6 +24,7 @@ BATCH_SIZE: Final = 10_000
 PATIENT: Final = "X-Request-Timeout-Ms: 10000"
 """A batch may take its time."""
 
+_64_BITS: Final = 2**64 - 1
 CHANNELS: Final = ("chip", "contactless", "online")
 
 
@@ -40,6 +41,17 @@ def request_bytes(path: str, body: bytes, request_id: str | None, *headers: str)
 def ask(path: str, instances: Sequence[Any], request_id: str | None, *headers: str) -> bytes:
     """The request for these instances."""
     return request_bytes(path, orjson.dumps({"instances": instances}), request_id, *headers)
+
+
+def scattered(number: int) -> int:
+    """64 bits that look random and are always the same: drawing an entity takes 0.4 us, seeding a `Random` eight.
+
+    Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014 (SplitMix64).
+    """
+    bits = (number + 1) * 0x9E3779B97F4A7C15 & _64_BITS
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & _64_BITS
+    return bits ^ bits >> 31
 
 
 @dataclass(slots=True)
@@ -71,7 +83,7 @@ class Asker:
         match kind:
             case "simple_warm":
                 warm = min(WARM_ENTITIES, self.entities)
-                return ask(SIMPLE, [plain_key(self._dice(number).randrange(warm))], request_id)
+                return ask(SIMPLE, [plain_key(scattered(self.seed << 40 | number) % warm)], request_id)
             case "simple_cold":
                 return ask(SIMPLE, [plain_key(number % self.entities)], request_id)
             case "detailed_cold":

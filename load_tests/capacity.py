@@ -15,7 +15,7 @@ P99_BAR_S: Final = 0.050
 ERROR_BAR: Final = 0.001
 """What "held" means: p99 within 50 ms and errors under 0.1 %."""
 
-_GROWTH: Final = 1.6
+_GROWTH: Final = 2.0
 _BACK_OFF: Final = 0.95
 _CONFIRMATIONS: Final = 8
 _VOIDS: Final = 4
@@ -50,13 +50,15 @@ class Search:
     Attributes:
         start: The first rate, per second; must be held.
         ceiling: The highest rate that is tried, per second.
-        step_s: Seconds per step.
+        growing_s: Seconds per step while the rate grows: most of these are far below C, and prove nothing else.
+        step_s: Seconds per step between a rate that is held and one that is not.
         confirm_s: Seconds for which C must be held.
         precision: How far apart, as a share, a rate that is held and one that is not may lie in the end.
     """
 
-    start: float = 100.0
-    ceiling: float = 30_000.0
+    start: float = 250.0
+    ceiling: float = 32_000.0
+    growing_s: float = 2.0
     step_s: float = 5.0
     confirm_s: float = 30.0
     precision: float = 0.04
@@ -88,7 +90,7 @@ class _Searching:
         low, high = await self._bracket()
         while high / low > 1 + self.search.precision:
             middle = (low * high) ** 0.5
-            if await self._held(middle):
+            if await self._held(middle, self.search.step_s):
                 low = middle
             else:
                 high = middle
@@ -97,7 +99,7 @@ class _Searching:
     async def _bracket(self) -> tuple[float, float]:
         """A rate that is held and one that is not."""
         low, high = 0.0, self.search.start
-        while await self._held(high):
+        while await self._held(high, self.search.growing_s):
             if high >= self.search.ceiling:
                 raise NotMeasurable(f"{high:,.0f} requests/s are held, and more are not tried")
             low, high = high, min(high * _GROWTH, self.search.ceiling)
@@ -112,7 +114,7 @@ class _Searching:
             rate *= _BACK_OFF
         raise NotMeasurable(f"no rate near {rate:,.0f} requests/s is held for {self.search.confirm_s:g} s")
 
-    async def _held(self, rate: float, seconds: float | None = None, misses: int = 2) -> bool:
+    async def _held(self, rate: float, seconds: float, misses: int = 2) -> bool:
         """Whether a rate is held. A miss must happen twice in short steps: what comes once may be the machine's.
 
         Raises:
@@ -120,7 +122,7 @@ class _Searching:
         """
         voids = 0
         while misses and voids < _VOIDS:
-            outcome = await self.offer(rate, seconds or self.search.step_s)
+            outcome = await self.offer(rate, seconds)
             self.steps.append(outcome)
             if outcome.void is not None:
                 voids += 1

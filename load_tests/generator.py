@@ -44,8 +44,9 @@ Answer = tuple[int, bytes, bytes, bytes]
 TICK_S: Final = 0.001
 """The pump wakes no more often than this: uvloop's timers are milliseconds, and waking more often would spin."""
 
-IDLE_LIMIT_S: Final = 2.0
-"""A connection unused for longer is closed and replaced, as pools do: servers close idle ones after 5 s or more."""
+IDLE_LIMIT_S: Final = 4.0
+"""A connection unused for longer is closed and replaced, as pools do (httpx after 5 s); servers close idle ones
+after 5 s or more."""
 
 SWEEP_S: Final = 0.05
 """How often requests without an answer are looked for."""

@@ -111,7 +111,7 @@ async def measure_capacity(route: Route, options: Options) -> Capacity:
     Raises:
         NotMeasurable: There is none.
     """
-    search = Search(step_s=1, confirm_s=3, precision=0.25) if options.short else Search()
+    search = Search(growing_s=1, step_s=1, confirm_s=3, precision=0.25) if options.short else Search()
     async with route.bench(options.seed) as bench:
         await route.prepare(bench)
 

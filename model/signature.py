@@ -100,7 +100,8 @@ class Signature:
         """
         if self.threshold is not None:
             return (scores[:, 1] > self.threshold).astype(np.intp)
-        return scores.argmax(axis=1)
+        likeliest: NDArray[np.intp] = np.argmax(scores, axis=1)
+        return likeliest
 
 
 def task_of(loss: str | None, *, has_classes: bool) -> Task:

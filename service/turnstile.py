@@ -14,9 +14,19 @@ from typing import Final
 
 from features.clock import Clock
 
-_AT_A_TURN: Final = 64
-"""Requests worked on in one turn: about 5 ms, against refusals that shall be answered within 20 ms. They
-share a scoring call, whose cost is nearly the same for one row and for many."""
+_MOST: Final = 64
+"""Requests worked on in one turn where they are quick: 5 ms of warm ones. They share a scoring call, whose cost is
+nearly the same for one row and for many."""
+
+_LEAST: Final = 16
+"""Requests worked on in one turn where turns are long; fewer would share too little."""
+
+_LONG_S: Final = 0.008
+_SHORT_S: Final = 0.004
+"""A turn that took longer halves the next one's requests, and one that took less adds some, against refusals that shall
+be answered within 20 ms: a cold detailed request takes five times as long as a warm one."""
+
+_MORE: Final = 4
 
 
 class Turnstile:
@@ -26,14 +36,27 @@ class Turnstile:
         turns: How many turns there have been in which somebody came through.
     """
 
-    __slots__ = ("_at_a_turn", "_begun", "_clock", "_loop", "_noted", "_returning", "_scheduled", "_waiting", "turns")
+    __slots__ = (
+        "_at_a_turn",
+        "_begun",
+        "_clock",
+        "_least",
+        "_loop",
+        "_most",
+        "_noted",
+        "_returning",
+        "_scheduled",
+        "_since",
+        "_waiting",
+        "turns",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         noted: Callable[[float], None] = lambda _: None,
-        at_a_turn: int = _AT_A_TURN,
+        most: int = _MOST,
     ) -> None:
         """Begins with nobody waiting.
 
@@ -41,20 +64,22 @@ class Turnstile:
             loop: The event loop that serves.
             clock: The time.
             noted: Told the seconds that a request waited to go on.
-            at_a_turn: How many requests are worked on in one turn.
+            most: How many requests are worked on in one turn, where turns are short.
         """
         self._loop = loop
-        self._at_a_turn = at_a_turn
+        self._most = self._at_a_turn = most
+        self._least = min(_LEAST, most)
         self._clock = clock
         self._noted = noted
         self._waiting: deque[Callable[[], None]] = deque()
         self._returning: deque[asyncio.Future[None]] = deque()
         self._begun = 0
         self._scheduled = False
+        self._since = 0.0
         self.turns = 0
 
     def __repr__(self) -> str:
-        return f"<Turnstile {len(self._returning)} returning, {len(self._waiting)} waiting>"
+        return f"<Turnstile {len(self._returning)} returning, {len(self._waiting)} waiting, {self._at_a_turn} a turn>"
 
     def enter(self, begin: Callable[[], None]) -> None:
         """Calls `begin` now, or in a later turn if this one has begun enough."""
@@ -80,10 +105,12 @@ class Turnstile:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
+            self._since = self._clock.monotonic()
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self.turns += 1
+        self._follow_the_time()
         self._begun = 0
         while self._begun < self._at_a_turn and self._returning:
             turn = self._returning.popleft()
@@ -96,3 +123,12 @@ class Turnstile:
         self._scheduled = bool(self._begun)
         if self._scheduled:
             self._loop.call_soon(self._turn)
+
+    def _follow_the_time(self) -> None:
+        """Fewer requests in a turn where turns are long, more where they are short."""
+        now = self._clock.monotonic()
+        took_s, self._since = now - self._since, now
+        if took_s > _LONG_S:
+            self._at_a_turn = max(self._least, self._at_a_turn // 2)
+        elif took_s < _SHORT_S and self._at_a_turn < self._most:
+            self._at_a_turn = min(self._most, self._at_a_turn + _MORE)

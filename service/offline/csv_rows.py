@@ -1,38 +1,23 @@
 """CSV: a header, then cells that are text; what a cell spells is settled by the spec, not guessed."""
 
-import csv
-import io
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from features.spec import Spec
-from features.values import DType, encodable
+from features.values import FLOAT32_MAX, DType
 from service.column_types import CellRefused, text_values
-from service.errors import RowUnreadable, TableError
-from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
+from service.errors import RowUnreadable
+from service.offline.chunks import CHUNK_ROWS, Chunk, Reading
+from service.offline.csv_records import Records, Taken
 from service.offline.sent import ARROW, SentCells
-from service.offline.streams import Share, Wake, opened
+from service.offline.streams import Wake, opened
 from service.offline.table_inputs import TableInput
-from service.tables import checked_names, csv_problem
+from service.tables import checked_names
 
-_NOTHING_BEHIND: Final = ("unexpected end of data", "field larger than field limit")
-"""What Python's reader says where no later row can be told from this one: a quote was never closed."""
-
-
-class _Record(NamedTuple):
-    """One row.
-
-    Attributes:
-        line: The line that it begins on.
-        cells: As many as the header has.
-        unreadable: Why these are not what the row holds, if they are not.
-    """
-
-    line: int
-    cells: list[str]
-    unreadable: str | None = None
+_DIGITS: Final = re.compile(r"[0-9.eE+,-]*", re.ASCII).fullmatch
+"""Of these, Python's `float` takes just what `text_values` takes for a number."""
 
 
 class CsvRows(TableInput):
@@ -68,51 +53,24 @@ class CsvRows(TableInput):
     def _walk(self, skip: int) -> Iterator[Any]:
         """The header, then the chunks: stdin can be walked only once."""
         with opened(self._path, self._wake) as (file, share):
-            lines = csv.reader(_text(file), strict=True)
-            try:
-                header = checked_names(next(lines, []), self._path)
-            except csv.Error as error:
-                raise TableError(f"{self.name}: line {lines.line_num}: {csv_problem(error)}") from error
+            records = Records(file, self.name)
+            header = checked_names(records.header(), Path(self.name))
             self._check_names(header)
             yield header
-            found = self._records(lines, len(header))
-            for _ in range(skip):
-                next(found)
-            while records := _some(found, self._chunk_rows):
-                yield self._chunk(header, records, share)
+            while skip and (passed := records.take(min(skip, self._chunk_rows))):
+                skip -= len(passed.records)
+            while taken := records.take(self._chunk_rows):
+                yield self._chunk(header, taken, share())
 
-    def _records(self, lines: Any, width: int) -> Iterator[_Record]:
-        while True:
-            above = lines.line_num
-            try:
-                cells = next(lines, None)
-            except csv.Error as error:
-                why = csv_problem(error)
-                if any(words in str(error) for words in _NOTHING_BEHIND):
-                    raise TableError(f"{self.name}: line {above + 1}: {why}") from error
-                yield _Record(above + 1, [""] * width, why)
-                continue
-            if cells is None:
-                return
-            if len(cells) == width:
-                yield _Record(above + 1, cells)
-            elif cells:  # else it is a blank line
-                why = f"has {len(cells)} cells, the header has {width}"
-                yield _Record(above + 1, (cells + [""] * width)[:width], why)
-
-    def _chunk(self, header: Sequence[str], records: list[_Record], share: Share) -> Chunk:
-        unreadable = {at: one.unreadable for at, one in enumerate(records) if one.unreadable is not None}
-        for at in _not_utf8(records):
-            unreadable[at] = "is not UTF-8 text; save the file as UTF-8"
-            records[at] = records[at]._replace(cells=[_shown(cell) for cell in records[at].cells])
-        columns = dict(zip(header, zip(*(one.cells for one in records), strict=True), strict=True))
+    def _chunk(self, header: Sequence[str], taken: Taken, share: float | None) -> Chunk:
+        columns = dict(zip(header, zip(*taken.records, strict=True), strict=True))
         values: dict[str, Sequence[Any]] = dict(columns)
         values.update({name: _spelt(columns[name], dtype) for name, dtype in self._spelt.items()})
-        request = self._request(len(records))
-        self._understand(request, self._wanted(values, unreadable))
-        request.failures.update({at: RowUnreadable(why) for at, why in unreadable.items()})
-        sent = SentCells(columns, self._types(header)) if self._verbatim else SentCells(values, self._types(header))
-        return Chunk(request, [one.line for one in records], sent, share())
+        request = self._request(len(taken.records))
+        self._understand(request, self._wanted(values, taken.unreadable))
+        request.failures.update({at: RowUnreadable(why) for at, why in taken.unreadable.items()})
+        sent = SentCells(columns if self._verbatim else values, self._types(header))
+        return Chunk(request, taken.lines, sent, share)
 
     def _wanted(self, values: Mapping[str, Sequence[Any]], unreadable: Collection[int]) -> list[Sequence[Any]]:
         """The columns that make instances; rows that are none have no key, so that nothing is made of them."""
@@ -125,36 +83,15 @@ class CsvRows(TableInput):
         return {name: ARROW[dtypes.get(name, DType.STRING)] for name in header}
 
 
-def _text(file: BinaryIO) -> io.TextIOWrapper:
-    """Bytes that are not UTF-8 come as surrogates, so that only their row is lost."""
-    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _some(records: Iterator[_Record], most: int) -> list[_Record]:
-    some = []
-    room = CHUNK_BYTES
-    for record in islice(records, most):
-        some.append(record)
-        room -= sum(map(len, record.cells))
-        if room < 0:
-            break
-    return some
-
-
-def _not_utf8(records: Sequence[_Record]) -> list[int]:
-    together = "".join(cell for record in records for cell in record.cells)
-    if encodable(together):
-        return []
-    return [at for at, record in enumerate(records) if not encodable("".join(record.cells))]
-
-
-def _shown(cell: str) -> str:
-    """Text in which a mark stands for every byte that is none."""
-    return cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def _spelt(cells: Sequence[str], dtype: DType) -> Sequence[Any]:
     """What the cells of a column of numbers or bools spell; the text itself where it spells none, to be refused."""
+    if dtype is DType.FLOAT and _DIGITS(",".join(cells)):
+        try:
+            numbers = list(map(float, cells))
+        except ValueError:
+            numbers = []
+        if numbers and max(map(abs, numbers)) <= FLOAT32_MAX:
+            return numbers
     try:
         return text_values(cells, dtype, declared=True)
     except CellRefused:

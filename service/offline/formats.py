@@ -46,7 +46,7 @@ _INPUTS: Final = {
     ".tfrecords": InputFormat.TFRECORD,
     ".tfrec": InputFormat.TFRECORD,
 }
-_OUTPUTS: Final = {suffix: OutputFormat(one) for suffix, one in _INPUTS.items() if one in list(OutputFormat)}
+_OUTPUTS: Final = {suffix: OutputFormat(one) for suffix, one in _INPUTS.items() if one is not InputFormat.TFRECORD}
 _T = TypeVar("_T")
 
 

@@ -8,7 +8,7 @@ other. Memory is that of the few chunks under way, whatever the length of the fi
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from typing import Any, Final
@@ -109,7 +109,7 @@ class Job:
             raise JobStopped(f"{self._source.name} holds no rows")
         await loop.run_in_executor(writer, self._sink.finish)
 
-    async def _outcomes(self, reader: ThreadPoolExecutor) -> AsyncIterator[Outcome]:
+    async def _outcomes(self, reader: ThreadPoolExecutor) -> AsyncGenerator[Outcome, None]:
         """What becomes of each chunk, in order."""
         under_way: deque[asyncio.Task[Outcome]] = deque()
         first = self.totals.rows

@@ -10,16 +10,16 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from features.clock import SystemClock
 from features.spec import Spec
 from service.bundle import Bundle
-from service.errors import JobRefused
+from service.errors import JobRefused, JobStopped
 from service.offline.chunks import CHUNK_ROWS
 from service.offline.formats import STREAM, InputFormat, OnError, OutputFormat
 from service.offline.inputs import check_input, fingerprint, source_of
@@ -33,6 +33,9 @@ from service.offline.table_rows import TableRows
 from service.offline.totals import Totals
 from service.offline.wiring import offline_scoring
 from service.settings import Platform, Settings
+
+_CHUNK_ROWS_IN_DETAIL: Final = 4_096
+"""The whole story of an instance takes a few kilobytes."""
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
@@ -160,7 +163,7 @@ async def run(request: Request, settings: Settings, platform: Platform, progress
         FeaturesError: The store cannot be read.
     """
     engine = offline_scoring(settings, platform, max_reads_per_s=request.max_reads_per_s, threads=request.threads)
-    with closing(Wake()) as wake:
+    with closing(Wake()) as wake, _on_disk(request):
         async with engine as scoring:
             with _sink(request, settings, scoring.bundle) as (sink, done):
                 running.done, running.totals = done.rows, done
@@ -173,6 +176,15 @@ async def run(request: Request, settings: Settings, platform: Platform, progress
                     running.keys_read = scoring.counts.keys_read
 
 
+@contextmanager
+def _on_disk(request: Request) -> Iterator[None]:
+    """What the job's own directory is in want of is told of like anything else."""
+    try:
+        yield
+    except OSError as error:
+        raise JobStopped(f"{request.parts} cannot be used: {error.strerror or error}") from error
+
+
 def _job(request: Request, scoring: OfflineScoring, sink: Sink, *, done: Totals, progress: Progress, wake: Wake) -> Job:
     """The job, its input opened and its output begun; both may take their time."""
     source = source_of(
@@ -182,7 +194,7 @@ def _job(request: Request, scoring: OfflineScoring, sink: Sink, *, done: Totals,
         extra=request.extra,
         wake=wake,
         output=request.output_format,
-        chunk_rows=min(CHUNK_ROWS, request.part_rows),
+        chunk_rows=min(_CHUNK_ROWS_IN_DETAIL if request.detailed else CHUNK_ROWS, request.part_rows),
     )
     schema, chunks = source.read(done.rows)
     encode, arrow = _encode(request, scoring.bundle, schema)
@@ -227,11 +239,13 @@ def _sink(request: Request, settings: Settings, bundle: Bundle) -> Iterator[tupl
 
 @contextmanager
 def _stream(path: Path) -> Iterator[BinaryIO]:
-    if path == STREAM:
-        yield cast(BinaryIO, sys.stdout.buffer)
-        return
-    with path.open("wb") as file:
+    """A stream of our own: what nobody takes is not tried again when the process ends."""
+    file = os.fdopen(os.dup(sys.stdout.fileno()), "wb") if path == STREAM else path.open("wb")
+    try:
         yield file
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _identity(request: Request, settings: Settings, digest: str, spec: Spec) -> Identity:

@@ -1,10 +1,10 @@
 """JSON lines and TFRecords: inputs whose rows are instances as they are on the wire."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
+from typing import Any, BinaryIO, ClassVar, Final, NamedTuple, TypeVar
 
 import orjson
 
@@ -15,12 +15,15 @@ from service.errors import InstanceInvalid, RowUnreadable
 from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
 from service.offline.sent import SentTexts, understood_types
 from service.offline.streams import Wake, named, opened
-from service.offline.tfrecord import records
+from service.offline.tfrecord import Record, records
 from service.parsing import ParsedRequest, RequestParser
 from service.schemas import Parameters
+from service.tf_example import read_example
 
 _ALIKE: Final = 512
 """Rows that are looked at column by column; one that is unusual slows so many down."""
+
+_T = TypeVar("_T")
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -30,13 +33,13 @@ class _Taken(NamedTuple):
 
     Attributes:
         places: Their line or record numbers.
-        texts: They as JSON.
+        texts: They as JSON; made when they are asked for.
         values: What JSON makes of them; None where it makes nothing.
         unreadable: Why nothing can be made of a row, by its position.
     """
 
     places: Sequence[int]
-    texts: list[bytes]
+    texts: Sequence[bytes]
     values: list[Any]
     unreadable: dict[int, str]
 
@@ -97,9 +100,9 @@ class InstanceSource:
 
     def _worded(self, value: Any, error: InstanceInvalid) -> InstanceInvalid:
         """The wire's refusal in a command line's words, where an undeclared member may be the reason."""
-        if not isinstance(value, dict) or self._extra or "b64" in value:
+        if not isinstance(value, dict) or self._extra:
             return error
-        unknown = next((name for name in value if name not in self._spec.input_names), None)
+        unknown = next((name for name in _members(value) if name not in self._spec.input_names), None)
         return error if unknown is None else InstanceInvalid(unknown_name(unknown, self._spec))
 
 
@@ -110,7 +113,7 @@ class JsonLines(InstanceSource):
 
     def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
         above = _lines_of(file, skip)
-        while lines := _some(file, self._chunk_rows):
+        while lines := _some(file, self._chunk_rows, len):
             if not above:
                 lines[0] = lines[0].removeprefix(_BOM)
             texts = list(map(bytes.strip, lines))
@@ -131,13 +134,36 @@ class TFRecords(InstanceSource):
     def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
         found = records(file, self.name)
         above = sum(1 for _ in islice(found, skip))
-        while some := list(islice(found, self._chunk_rows)):
-            values = [{"b64": base64.b64encode(record.data).decode()} for record in some]
-            texts = list(map(orjson.dumps, values))
+        while some := _some(found, self._chunk_rows, lambda record: len(record.data)):
             damaged = {at: _DAMAGED for at, record in enumerate(some) if not record.sound}
-            kept = [None if at in damaged else value for at, value in enumerate(values)]
-            yield _Taken(range(above + 1, above + len(some) + 1), texts, kept, damaged)
+            values = [self._value(record) for record in some]
+            places = range(above + 1, above + len(some) + 1)
+            yield _Taken(places, _Packed([record.data for record in some]), values, damaged)
             above += len(some)
+
+    def _value(self, record: Record) -> Any:
+        """What a record means; of an Example the values themselves, to be looked at column by column."""
+        if not record.sound:
+            return None
+        example = self._parser.example(record.data)
+        return _packed(record.data) if example is None or "b64" in example else example
+
+
+class _Packed(Sequence[bytes]):
+    """Records as the JSON in which Vertex AI hands them to a container."""
+
+    def __init__(self, records: Sequence[bytes]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, at: Any) -> Any:
+        return orjson.dumps(_packed(self._records[at]))
+
+
+def _packed(record: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(record).decode()}
 
 
 _DAMAGED: Final = "is damaged: its checksum is wrong"
@@ -152,30 +178,41 @@ def _lines_of(file: BinaryIO, rows: int) -> int:
     return lines
 
 
-def _some(file: BinaryIO, most: int) -> list[bytes]:
-    lines = []
+def _members(value: dict[str, Any]) -> Iterable[str]:
+    """The names that an instance holds, or the Example in it."""
+    if "b64" not in value:
+        return value
+    try:
+        return read_example(base64.b64decode(value["b64"])) or ()
+    except (TypeError, ValueError):
+        return ()
+
+
+def _some(rows: Iterable[_T], most: int, length: Callable[[_T], int]) -> list[_T]:
+    some = []
     room = CHUNK_BYTES
-    for line in islice(file, most):
-        lines.append(line)
-        room -= len(line)
+    for row in islice(rows, most):
+        some.append(row)
+        room -= length(row)
         if room < 0:
             break
-    return lines
+    return some
 
 
 def _parsed(places: Sequence[int], texts: list[bytes]) -> _Taken:
     try:
         return _Taken(places, texts, list(map(orjson.loads, texts)), {})
-    except orjson.JSONDecodeError:
-        taken = _Taken(places, texts, [], {})
+    except orjson.JSONDecodeError:  # one by one, then
+        values: list[Any] = []
+    unreadable: dict[int, str] = {}
     for at, text in enumerate(texts):
         try:
-            taken.values.append(orjson.loads(text))
+            values.append(orjson.loads(text))
         except orjson.JSONDecodeError as error:
-            taken.values.append(None)
-            taken.unreadable[at] = f"is not JSON in UTF-8: {error.msg} at byte {error.pos}"
+            values.append(None)
+            unreadable[at] = f"is not JSON in UTF-8: {error.msg} at byte {error.pos}"
             texts[at] = orjson.dumps(text.decode(errors="replace"))
-    return taken
+    return _Taken(places, texts, values, unreadable)
 
 
 def unknown_name(name: str, spec: Spec) -> str:

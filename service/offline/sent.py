@@ -36,7 +36,7 @@ class SentTexts:
 
     __slots__ = ("_request", "_texts", "_types")
 
-    def __init__(self, texts: list[bytes], request: ParsedRequest, types: Mapping[str, Any]) -> None:
+    def __init__(self, texts: Sequence[bytes], request: ParsedRequest, types: Mapping[str, Any]) -> None:
         """Holds them.
 
         Args:
@@ -50,12 +50,13 @@ class SentTexts:
 
     def texts(self, at: Sequence[int] | None = None) -> list[bytes]:
         """See `Sent.texts`."""
-        return self._texts if at is None else [self._texts[index] for index in at]
+        return list(self._texts) if at is None else [self._texts[index] for index in at]
 
     def columns(self) -> Mapping[str, Any]:
         """Keys and request fields as they were understood; null where they were not."""
         instances = self._request.instances
-        values: list[list[Any]] = [*map(list, (*instances.keys, *instances.fields))]
+        understood: list[Sequence[Any]] = [*instances.keys, *instances.fields]
+        values = [list(column) for column in understood]
         if self._request.failures:
             values = [self._spread(column) for column in values]
         if INSTANCE in self._types:

@@ -13,7 +13,7 @@ from load_tests.capacity import (
 from load_tests.outcome import Outcome
 from load_tests.simulation import Service, simulate, simulate_rate
 
-SEARCH = Search(step_s=2, confirm_s=6)
+SEARCH = Search(growing_s=2, step_s=2, confirm_s=6)
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("capacity", [500.0, 1000.0, 4321.0])
 async def test_the_capacity_of_a_service_is_found(capacity: float) -> None:
     found = await find_capacity(Service(capacity).offer, SEARCH)
-    assert 0.85 * capacity <= found.rate <= 1.02 * capacity  # p99 and errors hold a little below the rate it can do
+    assert 0.82 * capacity <= found.rate <= 1.02 * capacity  # errors hold a little below the rate it can do
 
 
 async def test_the_capacity_is_held_for_as_long_as_was_asked_for() -> None:
@@ -51,13 +51,13 @@ async def test_no_capacity_is_found_with_a_generator_that_always_lags() -> None:
 
 
 async def test_a_service_that_holds_nothing_has_no_capacity() -> None:
-    with pytest.raises(NotMeasurable, match="not even 100"):
+    with pytest.raises(NotMeasurable, match="not even 250"):
         await find_capacity(Service(20).offer, SEARCH)
 
 
 async def test_a_service_beyond_the_ceiling_is_not_guessed_at() -> None:
     with pytest.raises(NotMeasurable, match="more are not tried"):
-        await find_capacity(Service(50_000).offer, Search(step_s=1, ceiling=2000))
+        await find_capacity(Service(50_000).offer, Search(growing_s=1, step_s=1, ceiling=2000))
 
 
 def overloaded(k: float, refusal_s: float) -> Outcome:

@@ -1,6 +1,8 @@
 """Requests begin at most so many in a turn of the loop, here sixteen, in the order of their arrival."""
 
 import asyncio
+from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -17,18 +19,18 @@ async def turns(count: int) -> None:
 
 async def test_an_idle_loop_makes_nobody_wait() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), most=16)
     turnstile.enter(lambda: begun.append(1))
     assert begun == [1]
 
 
 async def test_a_burst_begins_sixteen_at_a_turn_and_in_order() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), most=16)
     for number in range(40):
         turnstile.enter(lambda number=number: begun.append(number))
     assert begun == list(range(16))
-    assert repr(turnstile) == "<Turnstile 0 returning, 24 waiting>"
+    assert repr(turnstile) == "<Turnstile 0 returning, 24 waiting, 16 a turn>"
     seen = []
     for _ in range(3):
         await turns(1)
@@ -39,7 +41,7 @@ async def test_a_burst_begins_sixteen_at_a_turn_and_in_order() -> None:
 
 async def test_who_comes_while_others_wait_begins_after_them() -> None:
     begun: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), most=16)
     for number in range(20):
         turnstile.enter(lambda number=number: begun.append(number))
     await turns(1)  # four of twenty were left, so there is room in this turn
@@ -48,7 +50,7 @@ async def test_who_comes_while_others_wait_begins_after_them() -> None:
 
 
 async def test_after_a_burst_the_loop_is_left_alone() -> None:
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), most=16)
     turnstile.enter(lambda: None)
     await turns(3)
     assert not turnstile._scheduled
@@ -58,7 +60,7 @@ async def test_who_returns_goes_before_who_has_not_begun_and_tells_how_long_it_w
     clock = ManualClock()
     waits: list[float] = []
     order: list[str] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append, at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append, most=16)
     for number in range(20):
         turnstile.enter(lambda number=number: order.append(f"begins {number}"))
 
@@ -78,7 +80,7 @@ async def test_a_crowd_that_returns_at_once_goes_on_sixteen_at_a_turn() -> None:
     clock = ManualClock()
     waits: list[float] = []
     seen: list[int] = []
-    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append, at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, waits.append, most=16)
 
     async def return_() -> None:
         await turnstile.go_on()
@@ -91,12 +93,36 @@ async def test_a_crowd_that_returns_at_once_goes_on_sixteen_at_a_turn() -> None:
 
 
 async def test_who_is_cancelled_while_it_waits_takes_nobodys_turn() -> None:
-    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), at_a_turn=16)
+    turnstile = Turnstile(asyncio.get_running_loop(), ManualClock(), most=16)
     tasks = [asyncio.get_running_loop().create_task(turnstile.go_on()) for _ in range(40)]
     await turns(1)
     for task in tasks[16:24]:
         task.cancel()
     await asyncio.gather(*tasks[:16], *tasks[24:])
-    assert repr(turnstile) == "<Turnstile 0 returning, 0 waiting>"
+    assert repr(turnstile) == "<Turnstile 0 returning, 0 waiting, 16 a turn>"
     await turns(3)
     assert not turnstile._scheduled
+
+
+async def test_long_turns_halve_what_begins_in_one_and_short_ones_add_to_it() -> None:
+    clock = ManualClock()
+    begun: list[int] = []
+    turnstile = Turnstile(asyncio.get_running_loop(), clock, most=64)
+
+    def begin(seconds: float) -> None:
+        begun.append(1)
+        clock.advance(seconds)
+
+    async def begun_in_turns(seconds: float, count: int) -> list[int]:
+        seen = [len(begun)]
+        for number in range(400):
+            turnstile.enter(partial(begin, seconds if number % 2 else 0.0))
+        for _ in range(count):
+            seen.append(len(begun))
+            await turns(1)
+        while turnstile._scheduled:
+            await turns(1)
+        return [after - before for before, after in pairwise(seen)]
+
+    assert await begun_in_turns(0.0005, 5) == [64, 32, 16, 16, 16]
+    assert await begun_in_turns(0.00001, 5) == [16, 20, 24, 28, 32]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -212,19 +213,32 @@ def test_a_column_that_the_output_adds_is_refused(batch: Callable) -> None:
 
 def test_a_full_disk_leaves_no_output(tmp_path: Path, flags: tuple[str, ...], known: dict[str, str]) -> None:
     row = JSON.replace("$C", known["customer_id"]).replace("$M", known["merchant_id"])
-    (tmp_path / "in.jsonl").write_text("".join(row.replace("12.5", str(at / 4)) for at in range(5_000)))
-    for target, most_bytes in (("out.jsonl", 500_000), ("out.parquet", 40_000), ("out.csv", 200_000)):
+    (tmp_path / "in.jsonl").write_text("".join(row.replace("12.5", str(at * 0.618 % 500)) for at in range(20_000)))
+    for target, most_bytes in (("out.jsonl", 500_000), ("out.parquet", 100_000), ("out.csv", 200_000)):
         done = run(tmp_path, "batch", "in.jsonl", target, "--part-rows", "1000", *flags, most_bytes=most_bytes)
         assert done.returncode == 1, done.stderr
         assert f"{target}.parts cannot be written: File too large" in done.stderr
         assert "--resume" in done.stderr
         assert not (tmp_path / target).exists()
     assert run(tmp_path, "batch", "in.jsonl", "out.csv", "--resume", "--part-rows", "1000", *flags).returncode == 0
-    assert len((tmp_path / "out.csv").read_text().splitlines()) == 5_001
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 20_001
     done = run(tmp_path, "batch", "in.jsonl", "/dev/full", "--output-format", "csv", *flags)
     assert done.returncode == 1
     assert "/dev/full cannot be written: No space left on device" in done.stderr
     assert Path("/dev/full").is_char_device()
+
+
+def test_a_reader_that_goes_away_ends_the_job(tmp_path: Path, flags: tuple[str, ...], known: dict[str, str]) -> None:
+    row = JSON.replace("$C", known["customer_id"]).replace("$M", known["merchant_id"])
+    (tmp_path / "in.jsonl").write_text(row * 2_000)
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ("batch", "in.jsonl", "-", "--output-format", "csv", *flags)
+    line = [sys.executable, "-m", "service.cli.main", *words]
+    done = subprocess.run(line, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603  # our own program
+    os.close(writer)
+    assert done.returncode == 1
+    assert done.stderr == "error: stdout cannot be written: Broken pipe\n"
 
 
 def run(cwd: Path, *words: str, most_bytes: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess[str]:
