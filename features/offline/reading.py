@@ -10,6 +10,7 @@ and if that takes longer, it takes longer.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
@@ -40,7 +41,7 @@ _T = TypeVar("_T")
 class PatientReading:
     """Reads rows for a job that has time."""
 
-    __slots__ = ("_clock", "_keys_per_read", "_pace", "_patience", "_retrieval")
+    __slots__ = ("_busy", "_clock", "_keys_per_read", "_pace", "_patience", "_retrieval")
 
     def __init__(self, retrieval: Retrieval, clock: Clock, patience: Patience, pace: Pace | None = None) -> None:
         """Reads nothing yet.
@@ -51,6 +52,7 @@ class PatientReading:
             patience: What to do about outages.
             pace: How fast keys may be read; None for as fast as it goes.
         """
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by view
         self._retrieval = retrieval
         self._clock = clock
         self._patience = patience
@@ -70,11 +72,12 @@ class PatientReading:
         return await _all([self._read_view(lookup) for lookup in lookups])
 
     async def _read_view(self, lookup: Lookup) -> Sequence[Retrieved]:
-        found = await self._retrieval.fresh(lookup)
-        lacking = [key for key in lookup.keys if key not in found]
-        starts = iter(range(0, len(lacking), self._keys_per_read))
-        readers = min(_READS_AT_ONCE, -(-len(lacking) // self._keys_per_read))
-        await _all([self._read_parts(lookup, lacking, starts, found) for _ in range(readers)])
+        async with self._busy[lookup.view.name]:  # what another chunk reads just now, this one need not
+            found = await self._retrieval.fresh(lookup)
+            lacking = [key for key in lookup.keys if key not in found]
+            starts = iter(range(0, len(lacking), self._keys_per_read))
+            readers = min(_READS_AT_ONCE, -(-len(lacking) // self._keys_per_read))
+            await _all([self._read_parts(lookup, lacking, starts, found) for _ in range(readers)])
         return [found[key] for key in lookup.keys]
 
     async def _read_parts(

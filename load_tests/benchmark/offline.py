@@ -5,8 +5,7 @@ start, is told beside it.
 """
 
 import asyncio
-import os
-import subprocess
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,6 +24,7 @@ from load_tests.bench import LOGS, TELEMETRY_OFF, Bench
 from load_tests.benchmark.book import Soundness
 from load_tests.benchmark.companion import companion
 from load_tests.benchmark.effort import Effort
+from load_tests.benchmark.field import STORE_MS
 from load_tests.benchmark.running import Part, Run
 from load_tests.bundles import plain_key
 from load_tests.capacity import NotMeasurable
@@ -37,6 +37,8 @@ _ALONE_ROWS: Final = 100_000
 """Rows that CatBoost alone is timed with: those of the file's beginning."""
 _CHECKED_ROWS: Final = 1_000
 _PREDICTIONS: Final = 3
+_LOOK_EVERY_S: Final = 0.01
+_HIGH_WATER: Final = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _LOG: Final = LOGS / "batch.log"
 
 
@@ -84,32 +86,31 @@ async def _payments(run: Run) -> None:
         _DEMO,
         [mine / theirs for mine, theirs in zip(ours, alone, strict=True)],
         {"rows/s": ours, "CatBoost alone, rows/s": alone, "one row, s": [start.seconds]},
-        note=f"{rows:,} rows from Parquet to Parquet; at most {max(job.peak_mb for job in jobs):.0f} MB resident",
+        note=f"{rows:,} rows from Parquet to Parquet; {_peak(jobs)}",
     )
 
 
 async def _distinct(run: Run) -> None:
-    bench, keys = await run.field.bench("plain"), list(map(plain_key, range(run.effort.warm + run.effort.cold)))
-    table = pa.table({"entity_id": keys})
-    target = run.scratch / "scored.parquet"
-    await _check(run, table.slice(0, _CHECKED_ROWS), bench.oracle, bench.environment)
+    keys = list(map(plain_key, range(run.effort.warm + run.effort.cold)))
+    table, target = pa.table({"entity_id": keys}), run.scratch / "scored.parquet"
     source, one = _written(run, _EMULATOR, table), _written(run, "one", table.slice(0, 1))
     jobs, starts = list[_Job](), list[_Job]()
-    for turn in range(run.effort.repetitions + 1):
-        job = await _job(source, target, bench.environment, core=SERVICE_CORE)
-        _complete(target, len(keys))
-        start = await _job(one, target, bench.environment, core=SERVICE_CORE)
-        if turn:
-            jobs.append(job)
-            starts.append(start)
-            told = f"{len(keys):,} IDs in {job.seconds:.1f} s, one in {start.seconds:.1f} s"
-            run.progress.tell(told, 0.5 + turn / run.effort.repetitions / 2)
+    async with Bench.start(bundle=run.material.plain, latency_ms=STORE_MS, service_env=TELEMETRY_OFF) as bench:
+        await _check(run, table.slice(0, _CHECKED_ROWS), bench.oracle, bench.environment)
+        for turn in range(run.effort.repetitions + 1):
+            job = await _job(source, target, bench.environment, core=SERVICE_CORE)
+            _complete(target, len(keys))
+            start = await _job(one, target, bench.environment, core=SERVICE_CORE)
+            if turn:
+                jobs.append(job)
+                starts.append(start)
+                told = f"{len(keys):,} IDs in {job.seconds:.1f} s, one in {start.seconds:.1f} s"
+                run.progress.tell(told, 0.5 + turn / run.effort.repetitions / 2)
     run.book.add(
         _EMULATOR,
         [(len(keys) - 1) / (job.seconds - start.seconds) for job, start in zip(jobs, starts, strict=True)],
         {"job, s": [job.seconds for job in jobs], "one row, s": [start.seconds for start in starts]},
-        note=f"{len(keys):,} rows beyond the first, on one core; "
-        f"at most {max(job.peak_mb for job in jobs):.0f} MB resident",
+        note=f"{len(keys):,} rows beyond the first, on one core; {_peak(jobs)}",
     )
 
 
@@ -139,23 +140,33 @@ async def _job(source: Path, target: Path, environment: Mapping[str, str], core:
         "keyscore batch", keyscore("batch", str(source), str(target)), log=_LOG, core=core, environment=environment
     )
     try:
-        code, peak_mb = await asyncio.to_thread(_waited_for, child.popen)
+        peak_mb, ending = 0.0, asyncio.create_task(asyncio.to_thread(child.popen.wait))
+        while not (await asyncio.wait([ending], timeout=_LOOK_EVERY_S))[0]:
+            peak_mb = max(peak_mb, _most_resident_mb(child.pid))
+        seconds = time.perf_counter() - began
     finally:
         child.kill()
-    if code:
-        raise NotMeasurable(f"keyscore batch ended with exit code {code}:\n{child.last_words()}")
-    return _Job(time.perf_counter() - began, peak_mb)
+    if ending.result():
+        raise NotMeasurable(f"keyscore batch ended with exit code {ending.result()}:\n{child.last_words()}")
+    return _Job(seconds, peak_mb)
 
 
 def _gone(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _waited_for(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
-    """Its exit code, and the most memory that was resident, in MB."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss * 1024 / 1e6
+def _most_resident_mb(pid: int) -> float:
+    """The most memory that has been resident so far; what `getrusage` tells of a child counts from our own size."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:  # no such process any more, or no such file system
+        return 0.0
+    found = _HIGH_WATER.search(status)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
+
+
+def _peak(jobs: Sequence[_Job]) -> str:
+    return f"at most {max(job.peak_mb for job in jobs):.0f} MB resident"
 
 
 def _complete(target: Path, rows: int) -> None:

@@ -8,8 +8,11 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from service.parsing import ParsedRequest
 
-CHUNK_ROWS: Final = 16_384
-"""Rows that are read, scored and written together: one read of the store for each view and for so many rows."""
+CHUNK_ROWS: Final = 32_768
+"""Rows that are read, scored and written together: one read of the store for each view and for so many rows.
+
+Measured on a million rows of the demo, 5,000 distinct rows of features in each chunk: 16,384 take 8 % more of the
+processor and 50 MB less, 65,536 take 6 % less and 70 MB more."""
 
 CHUNK_BYTES: Final = 16 << 20
 """So long a chunk may be before it is cut short: memory has to be bounded for long lines, too."""

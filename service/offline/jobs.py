@@ -20,6 +20,7 @@ from features.clock import SystemClock
 from features.spec import Spec
 from service.bundle import Bundle
 from service.errors import JobRefused, JobStopped
+from service.offline.arrow import forget_pandas
 from service.offline.chunks import CHUNK_ROWS
 from service.offline.formats import STREAM, InputFormat, OnError, OutputFormat
 from service.offline.inputs import check_input, fingerprint, source_of
@@ -162,6 +163,7 @@ async def run(request: Request, settings: Settings, platform: Platform, progress
         ServiceError: It cannot be done, or not to its end.
         FeaturesError: The store cannot be read.
     """
+    forget_pandas()
     engine = offline_scoring(settings, platform, max_reads_per_s=request.max_reads_per_s, threads=request.threads)
     with closing(Wake()) as wake, _on_disk(request):
         async with engine as scoring:

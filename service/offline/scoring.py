@@ -27,9 +27,6 @@ from features.sharing import SharedJudge
 from features.values import Retrieved
 from service.bundle import Bundle
 
-ROWS_AT_ONCE: Final = 16_384
-"""A good size for a chunk."""
-
 _NO_BOUNDS: Final = Bounds()
 
 
@@ -90,7 +87,7 @@ class OfflineScoring:
         """The scores of all instances; failures of single ones are in it, not raised.
 
         Args:
-            instances: A chunk, at least one; `ROWS_AT_ONCE` is a good size.
+            instances: A chunk. What is done once per distinct row weighs the less the longer it is.
 
         Raises:
             StoreUnavailable: An outage has lasted for longer than the job's patience.

@@ -89,6 +89,15 @@ async def test_a_fresh_row_in_memory_is_not_read_and_a_stale_one_is_read_anew(
     assert balances(rows) == [-1.0, 1.0]
 
 
+async def test_chunks_that_are_read_at_the_same_time_read_what_they_share_once(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    job = Job(store, clock)
+    rows = await asyncio.gather(job.read(customers(60)), job.read(customers(60, start=30)))
+    assert [balances(one) for one in rows] == [[float(at) for at in range(start, start + 60)] for start in (0, 30)]
+    assert [read.keys for read in store.reads] == [tuple(customers(60)), tuple(customers(30, start=60))]
+
+
 async def test_keys_are_read_at_the_pace_and_those_in_memory_cost_nothing(
     store: MemoryStore, clock: ManualClock, passing: Passing
 ) -> None:
