@@ -105,6 +105,7 @@ class Bench:
         instances: int = 1,
         seed: int = 1,
         batch_size: int = BATCH_SIZE,
+        warm_ids: int = 1,
         private_rows: bool = False,
         stdout: int | None = None,
     ) -> AsyncIterator[Self]:
@@ -120,6 +121,7 @@ class Bench:
             instances: How many services, all on core 0.
             seed: Of the requests.
             batch_size: IDs in a batch.
+            warm_ids: IDs in a warm request.
             private_rows: Whether the run gets a store file of its own, to change values in.
             stdout: A file descriptor for the services' output, in place of a log.
 
@@ -135,7 +137,7 @@ class Bench:
             emulated = None
             if store == "emulator":
                 emulated = await _start_emulator(stack, served, latency_ms)
-            asker = Asker(seed, served.entities or 1, batch_size=batch_size)
+            asker = Asker(seed, served.entities or 1, batch_size=batch_size, warm_ids=warm_ids)
             bench = cls(served, Oracle(), asker, _environment(served, emulated, service_env or {}), emulated)
             bench._stdout = stdout
             stack.callback(bench._kill_services)

@@ -7,7 +7,7 @@ cache, scores only. Between them lies what a service meets.
 import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from load_tests.arrivals import Times, poisson
 from load_tests.bench import WARM_TTL, Bench
 from load_tests.capacity import Capacity, NotMeasurable, Search, find_capacity
+from load_tests.closed_loop import throughput
 from load_tests.generator import Limits, run_load
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, say
@@ -31,6 +32,13 @@ _WARM_BATCHES_PER_S: Final = 10
 _WARM_ATTEMPTS: Final = 3
 _CHECK_EVERY: Final = 20
 
+_REACH: Final = 30_000
+"""Requests per second that the generator sends in time: 14 us of its core for each."""
+
+_IDS: Final = (1, 16, 64, 128, 256)
+_CALLERS: Final = 64
+_GLANCE_S: Final = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -42,6 +50,7 @@ class Route:
         entities: How many the store has.
         rho_bar: The highest cost of a refusal over that of an answer.
         warm: Whether the cache is filled before anything is measured.
+        ids: IDs in a request.
         ttl: How long rows stay fresh. Those of a cache that was filled at once also end at once, a minute later, and
             what is measured then is no longer warm.
     """
@@ -51,6 +60,7 @@ class Route:
     entities: int
     rho_bar: float
     warm: bool
+    ids: int = 1
     ttl: str = "60s"
 
     def bench(self, seed: int, environment: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Bench]:
@@ -62,6 +72,7 @@ class Route:
             service_env=environment,
             seed=seed,
             batch_size=_WARM_BATCH,
+            warm_ids=self.ids,
         )
 
     async def offer(self, bench: Bench, times: Times, seconds: float, *, check_every: int = _CHECK_EVERY) -> Outcome:
@@ -72,7 +83,7 @@ class Route:
             times=times,
             seconds=seconds,
             check=bench.oracle.check,
-            check_every=check_every,
+            check_every=check_every * self.ids,
             deadline_s=DEADLINE_S,
             limits=Limits(connections=4_000, patience_s=3.0),
             pids=bench.service_pids,
@@ -103,6 +114,28 @@ COLD_DETAILED: Final = Route("cold detailed", "detailed_cold", 250_000, 0.15, wa
 """New again after 250,000: the cache, which remembers 100,000, has long forgotten them."""
 
 WARM_SIMPLE: Final = Route("warm simple", "simple_warm", 20_000, 0.5, warm=True, ttl=WARM_TTL)
+
+
+async def within_reach(route: Route, k: float, options: Options) -> tuple[Route, str]:
+    """A warm route whose requests hold so many IDs that the generator can offer k times what is answered; and why.
+
+    What a request of one ID costs the service is little more than what it costs the generator, so that on a fast
+    machine five times the capacity could never be offered in time.
+    """
+    told = ""
+    async with route.bench(options.seed) as bench:
+        await route.prepare(bench)
+        for ids in _IDS:
+            one = replace(route, ids=ids)
+            bench.asker = replace(bench.asker, warm_ids=ids)
+            make = bench.maker(route.kind, 10**7)
+            await throughput(bench.address, make, _CALLERS, _GLANCE_S / 2)
+            rate = await throughput(bench.address, make, _CALLERS, _GLANCE_S)
+            told += f"{', ' if told else ''}{ids}: {rate:,.0f}/s"
+            say(f"  {route.name} with {ids} IDs a request: {rate:,.0f}/s are answered")
+            if k * rate <= _REACH:
+                break
+    return one, f"{one.ids} (answered at {_CALLERS} connections: {told}; the generator reaches {_REACH:,}/s)"
 
 
 async def measure_capacity(route: Route, options: Options) -> Capacity:

@@ -18,11 +18,11 @@ _MOST: Final = 64
 """Requests worked on in one turn where they are quick: 5 ms of warm ones. They share a scoring call, whose cost is
 nearly the same for one row and for many."""
 
-_LEAST: Final = 16
+_LEAST: Final = 8
 """Requests worked on in one turn where turns are long; fewer would share too little."""
 
-_LONG_S: Final = 0.008
-_SHORT_S: Final = 0.004
+_LONG_S: Final = 0.006
+_SHORT_S: Final = 0.003
 """A turn that took longer halves the next one's requests, and one that took less adds some, against refusals that shall
 be answered within 20 ms: a cold detailed request takes five times as long as a warm one."""
 

@@ -17,7 +17,16 @@ from load_tests.generator import run_load
 from load_tests.objectives import Objective, at_least, at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, Profile, RatePoint, Results, say
-from load_tests.routes import COLD_DETAILED, DEADLINE_S, UNPROTECTED, WARM_SIMPLE, Route, measure_capacity, told
+from load_tests.routes import (
+    COLD_DETAILED,
+    DEADLINE_S,
+    UNPROTECTED,
+    WARM_SIMPLE,
+    Route,
+    measure_capacity,
+    told,
+    within_reach,
+)
 
 KS: Final = (1.5, 2.0, 5.0)
 
@@ -53,7 +62,7 @@ class Overloaded:
 async def run(options: Options) -> Results:
     """Overload on both routes."""
     results = Results()
-    for route in (COLD_DETAILED, WARM_SIMPLE):
+    for route in (COLD_DETAILED, await _warm(options, results)):
         capacity = await measure_capacity(route, options)
         results.add_capacity(route.name, capacity)
         async with route.bench(options.seed, UNPROTECTED if options.control else None) as bench:
@@ -61,6 +70,15 @@ async def run(options: Options) -> Results:
             runs = [await _overload(route, bench, capacity.rate, k, options) for k in KS]
         _judge(route, capacity, runs, results)
     return results
+
+
+async def _warm(options: Options, results: Results) -> Route:
+    """The warm route, with requests of which the generator can send the most that is offered."""
+    if options.short:
+        return WARM_SIMPLE
+    route, why = await within_reach(WARM_SIMPLE, max(KS), options)
+    results.facts[f"IDs a request ({route.name})"] = why
+    return route
 
 
 async def _overload(route: Route, bench: Bench, capacity: float, k: float, options: Options) -> Overloaded:

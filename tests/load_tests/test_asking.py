@@ -1,4 +1,7 @@
+import orjson
+
 from load_tests.asking import Asker, scattered
+from load_tests.bundles import plain_key
 
 
 def test_scattered_bits_are_those_of_splitmix64() -> None:
@@ -20,3 +23,11 @@ def test_every_warm_entity_is_asked_for_about_equally_often() -> None:
 def test_the_same_number_is_the_same_request_and_another_seed_another() -> None:
     assert Asker(1).request("simple_warm", 5) == Asker(1).request("simple_warm", 5)
     assert Asker(1).request("simple_warm", 5) != Asker(2).request("simple_warm", 5)
+
+
+def test_a_warm_request_of_several_ids_holds_an_entity_and_those_after_it_from_the_first_again_after_the_last() -> None:
+    asker = Asker(7, entities=5, warm_ids=3)
+    for number in range(30):
+        asked = orjson.loads(asker.request("simple_warm", number).partition(b"\r\n\r\n")[2])["instances"]
+        first = int(asked[0][1:])
+        assert asked == [plain_key((first + at) % 5) for at in range(3)]

@@ -124,5 +124,5 @@ async def test_long_turns_halve_what_begins_in_one_and_short_ones_add_to_it() ->
             await turns(1)
         return [after - before for before, after in pairwise(seen)]
 
-    assert await begun_in_turns(0.0005, 5) == [64, 32, 16, 16, 16]
-    assert await begun_in_turns(0.00001, 5) == [16, 20, 24, 28, 32]
+    assert await begun_in_turns(0.001, 5) == [64, 32, 16, 8, 8]
+    assert await begun_in_turns(0.00001, 5) == [8, 12, 16, 20, 24]
