@@ -18,7 +18,12 @@ from features.deadline import Deadline
 from features.errors import DeadlineExceeded
 
 SLICE: Final = 1_024
-"""Instances, keys or rows in a slice; at 0.1 to 1 µs for each in every stage, a millisecond at most."""
+"""Instances, keys or rows that are worked on without a pause; at 0.1 to 1 µs for each in every stage, a millisecond at
+most."""
+
+CUT: Final = 256
+"""Of more than that, so many at a time: whoever needs ten turns does not make each of them a millisecond long. With
+slices of 1,024, batches of 10,000 back to back made the p99 of others 3.6 times what it is without them."""
 
 
 class Turns:
@@ -35,25 +40,31 @@ class Turns:
         return f"<Turns {'busy' if self._slice.locked() else 'free'}>"
 
     async def over(
-        self, size: int, work: Callable[[int, int], object], deadline: Deadline | None = None, *, at_once: int = SLICE
+        self,
+        size: int,
+        work: Callable[[int, int], object],
+        deadline: Deadline | None = None,
+        *,
+        at_once: int | None = None,
     ) -> None:
         """Calls `work(start, stop)` for consecutive ranges that make up `range(size)`.
 
         Args:
-            size: How much there is to do; up to `at_once`, it is done without a pause.
+            size: How much there is to do; up to `SLICE`, it is done without a pause, and beyond in pieces of `CUT`.
             work: Does the part from `start` to before `stop`.
             deadline: When the result is worth nothing any more; looked at after each pause.
-            at_once: The longest range; less than `SLICE` where one item takes more than a few microseconds.
+            at_once: In place of both, where one item takes more than a few microseconds.
 
         Raises:
             DeadlineExceeded: `deadline` passed between two slices.
         """
-        if size <= at_once:
+        if size <= (at_once or SLICE):
             work(0, size)
             return
-        for start in range(0, size, at_once):
+        step = at_once or CUT
+        for start in range(0, size, step):
             async with self._slice:
                 if deadline is not None and deadline.passed:
                     raise DeadlineExceeded("the deadline passed while the request was being worked on")
-                work(start, min(start + at_once, size))
+                work(start, min(start + step, size))
                 await asyncio.sleep(0)

@@ -21,7 +21,7 @@ from features.freshness import Bounds
 from features.judging import Assembly, Judge
 from features.planning import Instances, Lookup, Planner
 from features.retrieval import Retrieval
-from features.turns import SLICE, Turns
+from features.turns import CUT, SLICE, Turns
 from features.values import Retrieved
 from model.batching import ROWS_AT_ONCE, Batcher
 from service.admission import Admission, Permit
@@ -235,10 +235,11 @@ class Pipeline:
         with self._timed(Stage.SCORE, watch):
             n_rows = len(assembly.instances)
             scores: list[Scores] = []
-            for start in range(0, n_rows, ROWS_AT_ONCE):
+            at_once = ROWS_AT_ONCE if n_rows <= ROWS_AT_ONCE else CUT
+            for start in range(0, n_rows, at_once):
                 if start and deadline.passed:
                     raise DeadlineExceeded("the deadline passed while the request was being scored")
-                stop = min(start + ROWS_AT_ONCE, n_rows)
+                stop = min(start + at_once, n_rows)
                 scores += await self._batcher.submit(Piece(assembly, start, stop), stop - start)
             return scores
 

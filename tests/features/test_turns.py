@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from features.clock import ManualClock
 from features.deadline import Deadline
 from features.errors import DeadlineExceeded
-from features.turns import Turns
+from features.turns import CUT, SLICE, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -113,3 +113,9 @@ async def test_what_the_work_raises_is_raised_and_the_next_one_goes_on() -> None
     with pytest.raises(ZeroDivisionError):
         await turns.over(2, work, at_once=1)
     assert repr(turns) == "<Turns free>"
+
+
+async def test_what_does_not_fit_into_one_slice_is_cut_finer() -> None:
+    done: list[tuple[int, int]] = []
+    await Turns().over(SLICE + 1, lambda start, stop: done.append((start, stop)))
+    assert [stop - start for start, stop in done] == [CUT] * (SLICE // CUT) + [1]

@@ -11,7 +11,7 @@ import pytest
 from features.clock import ManualClock
 from features.errors import DeadlineExceeded
 from features.stores.memory import MemoryStore
-from features.turns import SLICE
+from features.turns import CUT, SLICE
 from service.responses import Answer
 from service.settings import Platform, Settings
 from service.wiring import Service, running_service
@@ -53,7 +53,7 @@ async def turns_during(asked: "asyncio.Task[Answer]") -> int:
 async def test_everybody_else_has_hundreds_of_turns_while_ten_thousand_instances_are_answered(
     service: Service, *, detailed: bool
 ) -> None:
-    slices = 10_000 / SLICE
+    slices = 10_000 / CUT
     cold = asyncio.ensure_future(ask(service, body(10_000), detailed=detailed))
     # parsing and assembling 10,000 instances; sorting, remembering and judging 5,000 keys of two views
     assert await turns_during(cold) >= 2 * slices + 3 * slices
