@@ -232,8 +232,10 @@ def python_values(column: Any) -> list[Any]:
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return python_values(column.dictionary_decode())
-    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
+        return python_values(column.cast(kind.value_type))
+    if pa.types.is_decimal(kind):  # Arrow's own cast makes 1.2000000000000002 of 1.2
+        return [None if number is None else float(number) for number in column.to_pylist()]
+    if pa.types.is_float16(kind):
         column = column.cast(pa.float64())
     if not pa.types.is_timestamp(kind):
         return list(column.to_pylist())

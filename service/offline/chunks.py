@@ -68,7 +68,7 @@ class Source(Protocol):
         """Begins to read.
 
         Args:
-            skip: How many rows to pass over; where a chunk of an earlier walk ended.
+            skip: How many rows to pass over; chunks of an earlier walk may have ended elsewhere.
 
         Raises:
             TableError: The input cannot be read, or its columns are not what instances hold.

@@ -7,6 +7,7 @@ parts becomes one Parquet file as it should be, with row groups of a good size.
 """
 
 import csv
+import errno
 import io
 import os
 import shutil
@@ -180,14 +181,37 @@ def csv_bytes(table: Any) -> bytes:
 
 
 def _plain(table: Any) -> Any:
-    """The same without types that CSV does not know: lists and structures become JSON, dictionaries what they hold."""
+    """The same without types that CSV does not know.
+
+    Lists, structures and bytes that are no text become JSON, dictionaries what they hold.
+    """
     for at, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(at, field.name, table.column(at).cast(field.type.value_type))
-        elif pa.types.is_nested(field.type):
-            values = [None if one is None else json_text(one).decode() for one in table.column(at).to_pylist()]
+        elif pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            values = [None if one is None else _text(one) for one in table.column(at).to_pylist()]
             table = table.set_column(at, field.name, pa.array(values, type=pa.string()))
     return table
+
+
+def _text(value: Any) -> str:
+    try:
+        return value.decode() if isinstance(value, bytes) else json_text(value).decode()
+    except UnicodeDecodeError:
+        return json_text(value).decode()
+
+
+def placed(made: Path, path: Path) -> None:
+    """The file that was made is at `path` as a whole, be that in another file system; what was there is replaced."""
+    try:
+        made.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = path.with_name(f"{path.name}.making")
+        shutil.copyfile(made, beside)
+        synced(beside)
+        beside.replace(path)
 
 
 def synced(path: Path) -> None:

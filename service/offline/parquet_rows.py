@@ -45,9 +45,11 @@ class ParquetRows(TableInput):
                 for batch in file.iter_batches(batch_size=self._chunk_rows):
                     done += batch.num_rows
                     if done > skip:
-                        table = pa.table(batch)
-                        places = range(done - batch.num_rows + 1, done + 1)
+                        table = pa.table(batch.slice(max(0, batch.num_rows - (done - skip))))
+                        places = range(done - table.num_rows + 1, done + 1)
                         yield Chunk(self._understood(table), places, SentTable(table), done / total)
+        except OverflowError as error:
+            raise TableError(f"{self.name}: holds a time outside the years 1 to 9999") from error
         except (pa.ArrowException, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise TableError(f"{self.name}: is not a whole Parquet file ({reason}); write it again") from error
@@ -88,8 +90,11 @@ def _field(column: Any, declared: RequestField) -> list[Value]:
 
 def _distinct(column: Any) -> tuple[list[Any], Any]:
     """The distinct values of a column, null among them, and where each row's is."""
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        column = column.cast(pa.string())  # text, by old writers, and refused below if it is none
+    if _is_bytes(column.type):  # text, by old writers
+        try:
+            column = column.cast(pa.string())
+        except pa.ArrowInvalid:
+            raise InvalidKey("not UTF-8") from None  # row by row it is said better
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode(null_encoding="encode")
     if encoded.null_count:
         raise InvalidKey("null")  # row by row it is said better
@@ -104,10 +109,21 @@ def _gathered(values: Any, codes: Any) -> list[Any]:
 
 
 def _python(column: Any) -> list[Any]:
-    """Python's values; NaN, which JSON does not know either, is null."""
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        column = column.cast(pa.string())
+    """Python's values; NaN, which JSON does not know either, is null, and bytes that are text are that text."""
     values = python_values(column)
+    if _is_bytes(column.type):
+        return [None if value is None else _text(value) for value in values]
     if pa.types.is_floating(column.type):
         return [None if value != value else value for value in values]  # noqa: PLR0124  # only NaN differs from itself
     return values
+
+
+def _is_bytes(kind: Any) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value  # which neither a key nor a field can be

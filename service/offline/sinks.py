@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final, Protocol
 from features.clock import Clock
 from service.errors import JobStopped
 from service.offline.formats import OutputFormat
-from service.offline.outputs import BytesPart, Joined, PartFile, head_of, joined_file, part_file, synced
+from service.offline.outputs import BytesPart, Joined, PartFile, head_of, joined_file, part_file, placed, synced
 from service.offline.parts import Parts
 from service.offline.totals import Totals
 
@@ -146,7 +146,7 @@ class PartsSink:
             self._parts.finish_all()
             if self._destination.errors is not None:
                 if failed:
-                    self._errors_path.replace(self._destination.errors)
+                    placed(self._errors_path, self._destination.errors)
                 else:  # an older job's would speak of an output that is gone
                     self._destination.errors.unlink(missing_ok=True)
             self._joined_path.replace(self._destination.path)

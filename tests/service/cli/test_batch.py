@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -176,6 +177,32 @@ def test_a_table_keeps_its_columns_and_gains_scores_and_class(
         rows = list(csv.DictReader(file))
     assert [row["note"] for row in rows[:2]] == ["[0,null]", "[1,null]"]
     assert [row["customer_id"] for row in rows] == [one["customer_id"] for one in few]
+
+
+def test_columns_of_any_type_pass_through(
+    keyscore: Callable, tmp_path: Path, flags: tuple[str, ...], instances: list[Instance]
+) -> None:
+    table = pa.table({name: [one[name] for one in instances[:2]] for name in instances[0]})
+    odd: dict[str, Any] = {
+        "category": pa.array(["a", "b"]).dictionary_encode(),
+        "price": pa.array([Decimal("1.2"), None]),
+        "bytes": pa.array([b"\xff", b"text"]),
+        "far": pa.array([2**62, 0], pa.timestamp("us")),
+    }
+    for name, column in odd.items():
+        table = table.append_column(name, column)
+    table = table.set_column(3, "channel", table.column("channel").dictionary_encode())
+    pq.write_table(table, tmp_path / "in.parquet")
+    for target in ("out.jsonl", "out.csv", "out.parquet"):
+        outcome = keyscore("batch", "in.parquet", target, *flags, "--extra", "ignore")
+        assert outcome.code == 0, outcome.err
+    first, second = (line["instance"] for line in lines_of(tmp_path / "out.jsonl"))
+    assert [first["category"], first["price"], first["bytes"]] == ["a", 1.2, {"b64": "/w=="}]
+    assert [second["category"], second["price"], second["bytes"]] == ["b", None, {"b64": "dGV4dA=="}]
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = [[row["category"], row["price"], row["bytes"]] for row in csv.DictReader(file)]
+    assert rows == [["a", "1.2", '{"b64":"/w=="}'], ["b", "", "text"]]
+    assert pq.read_table(tmp_path / "out.parquet").select(table.column_names).equals(table)
 
 
 def test_detailed_tables_have_four_columns_for_every_feature(

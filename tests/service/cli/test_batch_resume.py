@@ -96,6 +96,17 @@ def test_killed_five_times_and_resumed_it_is_as_if_nothing_had_happened(
     assert told["failed"] == "30"
 
 
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("source", ["in.jsonl", "in.csv", "in.parquet"])
+def test_a_job_that_is_resumed_with_parts_of_another_size_has_the_same_rows(
+    keyscore: Callable, tmp_path: Path, flags: tuple[str, ...], source: str
+) -> None:
+    assert keyscore("batch", source, "whole.csv", *flags).code == 3
+    assert stopped(3, signal.SIGKILL, "batch", source, "out.csv", *flags, cwd=tmp_path).returncode < 0
+    assert keyscore("batch", source, "out.csv", *flags, "--resume", "--part-rows", 640).code == 3
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 def test_an_interrupt_says_how_to_go_on(
     keyscore: Callable, tmp_path: Path, flags: tuple[str, ...], rows: list[Any]
 ) -> None:
