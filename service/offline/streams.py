@@ -22,7 +22,7 @@ Share = Callable[[], float | None]
 
 
 class Wake:
-    """Ends a read of stdin that nobody waits for any more: a thread that is left in one would hold up the exit."""
+    """Ends a read of a pipe that nobody waits for any more: a thread that is left in one would hold up the exit."""
 
     def __init__(self) -> None:
         """Has not been called yet."""
@@ -45,18 +45,15 @@ class Wake:
         os.close(self._writer)
 
 
-class _Stdin(io.RawIOBase):
-    """stdin, until it ends or nobody waits for it."""
+class _Piped(io.FileIO):
+    """stdin or a named pipe, until it ends or nobody waits for it."""
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, file: Path | int, wake: Wake) -> None:
+        super().__init__(file, closefd=not isinstance(file, int))
         self._wake = wake
-        self._fileno = sys.stdin.fileno()
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return os.readv(self._fileno, [buffer]) if self._wake.wait(self._fileno) else 0
+    def readinto(self, buffer: Any) -> int | None:
+        return super().readinto(buffer) if self._wake.wait(self.fileno()) else 0
 
 
 @contextmanager
@@ -89,7 +86,10 @@ def named(path: Path) -> str:
 
 
 def _raw(path: Path, wake: Wake) -> io.BufferedReader:
-    raw = _Stdin(wake) if path == STREAM else io.FileIO(path)
+    if path == STREAM:
+        raw: io.FileIO = _Piped(sys.stdin.fileno(), wake)
+    else:
+        raw = io.FileIO(path) if path.is_file() else _Piped(path, wake)
     return io.BufferedReader(raw, _BUFFER_BYTES)
 
 

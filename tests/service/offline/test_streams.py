@@ -56,3 +56,13 @@ def test_a_wait_ends_when_it_is_called_off_and_not_before(wake: Wake) -> None:
     os.close(reader)
     os.close(writer)
     assert found == [False]
+
+
+def test_a_read_of_a_named_pipe_ends_when_nobody_waits_for_it(tmp_path: Path, wake: Wake) -> None:
+    os.mkfifo(tmp_path / "x")
+    keeping = os.open(tmp_path / "x", os.O_RDWR)  # so that the pipe never ends by itself
+    os.write(keeping, b"a\nb")
+    with opened(tmp_path / "x", wake) as (file, _):
+        wake.call()
+        assert list(file) == [b"a\n", b"b"]
+    os.close(keeping)
