@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, NamedTuple, TypeVar
@@ -14,7 +15,7 @@ from features.instances import InstanceParser
 from features.planning import Instances
 from features.spec import Spec
 from features.tf_example import read_example
-from service.errors import RowUnreadable
+from service.errors import RowUnreadable, TableError
 from service.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Reading
 from service.offline.sent import SentTexts, understood_types
 from service.offline.streams import Wake, named, opened
@@ -24,6 +25,9 @@ from service.schemas import Parameters
 
 _ALIKE: Final = 512
 """Rows that are looked at column by column; one that is unusual slows so many down."""
+
+_MOST_BYTES: Final = CHUNK_BYTES + 1
+"""A longer line is no instance, but most likely a file without line breaks, which memory need not hold."""
 
 _T = TypeVar("_T")
 
@@ -116,7 +120,13 @@ class JsonLines(InstanceSource):
 
     def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
         above = _lines_of(file, skip)
-        while lines := _some(file, self._chunk_rows, len):
+        upcoming = iter(partial(file.readline, _MOST_BYTES), b"")
+        while lines := _some(upcoming, self._chunk_rows, len):
+            if len(lines[-1]) == _MOST_BYTES:
+                where = f"{self.name}: line {above + len(lines)}"
+                raise TableError(
+                    f"{where}: is longer than {CHUNK_BYTES >> 20} MiB; each instance has a line of its own"
+                )
             if not above:
                 lines[0] = lines[0].removeprefix(_BOM)
             texts = list(map(bytes.strip, lines))
@@ -176,7 +186,8 @@ def _lines_of(file: BinaryIO, rows: int) -> int:
     """Passes over so many rows; returns how many lines these were, blank ones among them."""
     lines = 0
     while rows:
-        rows -= bool(next(file).strip())
+        line = next(file)
+        rows -= bool((line if lines else line.removeprefix(_BOM)).strip())
         lines += 1
     return lines
 
