@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from features.events import Event, StoreRead
+from features.freshness import oldest_event
 from features.judging import Assembly
 from features.spec import FeatureView
 from features.values import Retrieved
@@ -45,8 +46,14 @@ class Counts:
             self.reads += 1
             self.keys_read += event.keys if event.outcome == "ok" else 0
 
-    def add(self, assembly: Assembly, views: Sequence[FeatureView]) -> None:
-        """Counts what was judged of one chunk."""
+    def add(self, assembly: Assembly, views: Sequence[FeatureView], max_age_s: float | None = None) -> None:
+        """Counts what was judged of one chunk.
+
+        Args:
+            assembly: What was judged.
+            views: The spec's.
+            max_age_s: How old a value was allowed to be, if its view allows more.
+        """
         self.instances += len(assembly.instances)
         self.failed += len(assembly.failures)
         self.degraded += sum(assembly.degraded.values())
@@ -54,7 +61,7 @@ class Counts:
         for place, values in assembly.absent.items():
             self.absent[place] = self.absent.get(place, 0) + values
         for view, rows in zip(views, assembly.retrieved, strict=True):
-            happened = _oldest(rows, None if view.max_age_s is None else assembly.wall - view.max_age_s)
+            happened = _oldest(rows, oldest_event(assembly.wall, view.max_age_s, max_age_s))
             if happened is not None:
                 oldest_s = max(0.0, assembly.wall - happened)  # a clock may run ahead
                 self.oldest_age_s = max(oldest_s, self.oldest_age_s or 0.0)

@@ -52,7 +52,7 @@ class OfflineScoring:
         counts: What has been done so far.
     """
 
-    __slots__ = ("_assembler", "_clock", "_judge", "_planner", "_reading", "_threads", "bundle", "counts")
+    __slots__ = ("_assembler", "_bounds", "_clock", "_judge", "_planner", "_reading", "_threads", "bundle", "counts")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class OfflineScoring:
         *,
         clock: Clock,
         threads: int = 1,
+        bounds: Bounds = _NO_BOUNDS,
     ) -> None:
         """Puts the stages together.
 
@@ -73,6 +74,7 @@ class OfflineScoring:
             counts: Where to count what is done.
             clock: The time.
             threads: Threads for CatBoost. One, where the caller has work for another core meanwhile.
+            bounds: What is demanded of values, where requests do not say.
         """
         self.bundle = bundle
         self.counts = counts
@@ -80,6 +82,7 @@ class OfflineScoring:
         self._reading = reading
         self._clock = clock
         self._threads = threads
+        self._bounds = bounds
         self._planner = Planner(bundle.spec)
         self._judge = SharedJudge(bundle.spec)
 
@@ -97,12 +100,12 @@ class OfflineScoring:
         plan = await asyncio.to_thread(self._planner.plan_shared, instances)
         rows = await self._reading.read([one.lookup for one in plan])
         scored = await asyncio.to_thread(self._score, instances, plan, rows)
-        self.counts.add(scored.assembly, self.bundle.spec.views)
+        self.counts.add(scored.assembly, self.bundle.spec.views, self._bounds.max_age_s)
         return scored
 
     def _score(self, instances: Instances, plan: Sequence[Shared], rows: Sequence[Sequence[Retrieved]]) -> Scored:
         moment = {"wall": self._clock.wall(), "now": self._clock.monotonic()}
-        assembly = self._judge.judge(instances, rows, [one.which for one in plan], _NO_BOUNDS, **moment)
+        assembly = self._judge.judge(instances, rows, [one.which for one in plan], self._bounds, **moment)
         vectors = self._assembler.shared_vectors(assembly)
         numeric, categorical = as_float32(vectors.numeric), vectors.categorical
         if not assembly.failures:

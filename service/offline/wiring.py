@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from features.clock import Clock, SystemClock
+from features.freshness import Bounds
 from features.offline.counts import Counts
 from features.offline.pace import Pace
 from features.offline.patience import PATIENCE_S
@@ -12,6 +13,7 @@ from features.stores.base import OnlineStore
 from features.turns import Turns
 from service.golden import self_test
 from service.offline.scoring import OfflineScoring
+from service.parameters import usual_parameters
 from service.settings import Platform, Settings
 from service.wiring import assembler_of, opened
 
@@ -41,6 +43,7 @@ async def offline_scoring(
     Raises:
         StartError: It cannot start; one line for the operator.
     """
+    bounds = Bounds(max_age_s=usual_parameters(settings.parameters).max_age_s)
     clock = clock or SystemClock()
     counts = Counts()
     turns = Turns()
@@ -61,4 +64,4 @@ async def offline_scoring(
             patience_s=patience_s,
             turns=turns,
         ) as reading:
-            yield OfflineScoring(bundle, assembler, reading, counts, clock=clock, threads=threads)
+            yield OfflineScoring(bundle, assembler, reading, counts, clock=clock, threads=threads, bounds=bounds)

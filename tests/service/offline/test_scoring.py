@@ -64,6 +64,20 @@ async def test_ten_thousand_mixed_instances_score_bit_by_bit_as_online(
     assert await online(client, sent) == wanted
 
 
+async def test_the_deployments_own_bound_on_ages_holds_for_files_too(
+    shop: Callable[..., Path], crowd: MemoryStore, orders: Orders, serve: Serve, clock: ManualClock
+) -> None:
+    bundle, sent = shop(), orders(500)
+    own = '{"max_age_s": 60}'
+    wanted = await online(await serve(bundle, crowd, parameters=own), sent)
+    async with offline_scoring(
+        Settings(bundle=str(bundle), parameters=own), Platform(), store=crowd, clock=clock
+    ) as engine:
+        assert offline(await engine.score(understood(sent, engine.bundle.spec))) == wanted
+        assert engine.counts.oldest_age_s == 50
+    assert wanted != await online(await serve(bundle, crowd), sent)
+
+
 async def test_several_threads_and_the_demos_categories_and_derived_features_score_as_online(
     small_demo: Any, serve: Serve
 ) -> None:
