@@ -23,6 +23,7 @@ from model.errors import ModelError
 
 _REFUSED: Final = 2
 _SOME_FAILED: Final = 3
+_TRUE: Final = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     chosen, for_beam = parser.parse_known_args(arguments)
-    if chosen.vertex_plaintext and chosen.vertex_endpoint is None:
+    if chosen.store == "vertex" and chosen.vertex_plaintext and chosen.vertex_endpoint is None:
         parser.error("--vertex-plaintext is for an emulator: name it in --vertex-endpoint")
     try:
         pipeline = pipeline_of(chosen, PipelineOptions(for_beam))
@@ -129,8 +130,18 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("KEYSCORE_VERTEX_REST_ENDPOINT"),
         help="same, for looking views up",
     )
-    add("--vertex-plaintext", action="store_true", help="no TLS and no credentials, for an emulator")
-    add("--vertex-read", choices=[*ReadMode], default=ReadMode.AUTO.value)
+    add(
+        "--vertex-plaintext",
+        action="store_true",
+        default=os.environ.get("KEYSCORE_VERTEX_PLAINTEXT", "").lower() in _TRUE,
+        help="no TLS and no credentials, for an emulator",
+    )
+    add(
+        "--vertex-read",
+        choices=[*ReadMode],
+        default=os.environ.get("KEYSCORE_VERTEX_READ", ReadMode.AUTO.value),
+        help="how to read several keys: %(default)s",
+    )
     return parser
 
 

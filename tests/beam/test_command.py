@@ -95,3 +95,16 @@ def test_what_cannot_be_begun_is_refused_in_a_line(
 def test_plaintext_is_only_for_an_emulator(command: Callable[..., tuple[int, Path]]) -> None:
     with pytest.raises(SystemExit):
         command([GOOD], "--store", "vertex", "--vertex-plaintext")
+
+
+def test_plaintext_and_way_of_reading_are_settings_too(
+    command: Callable[..., tuple[int, Path]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEYSCORE_VERTEX_PLAINTEXT", "1")
+    with pytest.raises(SystemExit):
+        command([GOOD], "--store", "vertex")
+    assert "--vertex-plaintext is for an emulator" in capsys.readouterr().err
+    monkeypatch.setenv("KEYSCORE_VERTEX_ENDPOINT", "localhost:1")
+    monkeypatch.setenv("KEYSCORE_VERTEX_READ", "sideways")
+    assert command([GOOD], "--store", "vertex")[0] == 2
+    assert "sideways" in capsys.readouterr().err
