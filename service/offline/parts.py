@@ -31,6 +31,9 @@ Identity = Mapping[str, Any]
 _FORMAT: Final = 1
 """Of this directory."""
 
+_OURS: Final = ("job.json.*", "part-*", "joined*", "complete*")
+"""What may be removed again; should somebody keep files of their own in there, they stay."""
+
 
 class Parts:
     """The parts of one job.
@@ -60,8 +63,11 @@ class Parts:
         with (self.directory / "lock").open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours = os.fstat(lock.fileno()).st_nlink > 0  # else whoever had it has just taken it away
             except BlockingIOError:
-                raise JobRefused(f"another process is at work in {self.directory}") from None
+                ours = False
+            if not ours:
+                raise JobRefused(f"another process is at work in {self.directory}")
             try:
                 yield
             finally:
@@ -127,8 +133,8 @@ class Parts:
     def _empty(self) -> None:
         """Without `job.json` first: what a kill leaves of this is no job that could be resumed."""
         (self.directory / "job.json").unlink(missing_ok=True)
-        for path in self.directory.iterdir():
-            if path.name != "lock":
+        for pattern in _OURS:
+            for path in self.directory.glob(pattern):
                 path.unlink()
 
     def _put(self, name: str, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """A part is finished when it has its rows or its time; the output is there as a whole or not at all."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,27 @@ def test_a_job_without_a_finished_part_leaves_nothing(tmp_path: Path, clock: Man
         sink.write(b"a\n", b"", Totals(rows=1))
         sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "mine").touch()
+    parts = Parts(tmp_path / "parts")
+    with parts.held():
+        parts.begin(JOB)
+        parts.finish(0, Totals(rows=1), ())
+        parts.finish_all()
+        parts.clear()
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["mine"]
+
+
+def test_a_lock_that_was_taken_away_meanwhile_holds_nobody_off_and_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(tmp_path / "parts")
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (tmp_path / "parts" / "lock").unlink())
+    with pytest.raises(JobRefused, match="another process is at work"), parts.held():
+        raise AssertionError("it must not begin")
 
 
 def test_what_differs_is_said(tmp_path: Path) -> None:
