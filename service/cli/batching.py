@@ -23,7 +23,8 @@ from service.errors import JobRefused, ServiceError
 from service.offline.formats import STREAM, InputFormat, OnError, OutputFormat, input_format, output_format
 
 if TYPE_CHECKING:  # at run time it would bring CatBoost and pyarrow along
-    from service.offline.jobs import Request, Running
+    from service.offline.jobs import Running
+    from service.offline.requests import Request
 
 _FAILED_ROWS: Final = 3
 _REFUSED: Final = 2
@@ -97,7 +98,8 @@ def batch(
         vertex_rest_endpoint=vertex_rest_endpoint,
         vertex_plaintext=vertex_plaintext,
     )
-    from service.offline.jobs import Request, Running, check, default_threads, run  # noqa: PLC0415  # a second of imports
+    from service.offline.jobs import Running, default_threads, run  # noqa: PLC0415  # a second of imports
+    from service.offline.requests import Request, check  # noqa: PLC0415  # same
 
     running = Running()
     begun = time.monotonic()

@@ -1,15 +1,14 @@
 """From what was asked for to a job that runs: input, engine, encoding and output put together.
 
-Request ─► check (fast, before anything is loaded) ─► engine ─► parts to resume from ─► Job
+Request (checked before anything is loaded) ─► engine ─► parts to resume from ─► Job
 """
 
 import asyncio
 import hashlib
 import os
 import re
-import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,117 +18,28 @@ from typing import Any, BinaryIO, Final
 from features.clock import SystemClock
 from features.spec import Spec
 from service.bundle import Bundle
-from service.errors import JobRefused, JobStopped
+from service.errors import JobStopped, TableError
 from service.offline.arrow import forget_pandas
-from service.offline.chunks import CHUNK_ROWS
-from service.offline.formats import STREAM, InputFormat, OnError, OutputFormat
-from service.offline.inputs import check_input, fingerprint, source_of
+from service.offline.chunks import CHUNK_ROWS, Chunk
+from service.offline.formats import STREAM, OnError, OutputFormat
+from service.offline.inputs import fingerprint, source_of
 from service.offline.job import Encode, Job, Progress
 from service.offline.json_rows import JsonRows
 from service.offline.parts import Identity, Parts
+from service.offline.requests import Request, check
 from service.offline.scoring import OfflineScoring
-from service.offline.sinks import PART_ROWS, Destination, PartsSink, Sink, StreamSink
+from service.offline.sinks import Destination, PartsSink, Sink, StreamSink
 from service.offline.streams import Wake
 from service.offline.table_rows import TableRows
 from service.offline.totals import Totals
 from service.offline.wiring import offline_scoring
+from service.parameters import usual_parameters
 from service.settings import Platform, Settings
 
 _CHUNK_ROWS_IN_DETAIL: Final = 4_096
 """The whole story of an instance takes a few kilobytes."""
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for.
-
-    Attributes:
-        input: The file, or stdin.
-        output: The file, or stdout.
-        input_format: What the one is written in.
-        output_format: What the other shall be written in.
-        detailed: Whether the whole story of each prediction is wanted.
-        extra: Whether undeclared columns and members are let through.
-        on_error: What to do about a row that has no score.
-        errors: The error file; beside the output if not given.
-        resume: Whether to go on with a job that was begun.
-        overwrite: Whether an output, and a job that was begun, may be replaced.
-        max_reads_per_s: Keys to read from the store per second.
-        threads: Threads for CatBoost.
-        part_rows: Rows in a part.
-    """
-
-    input: Path
-    output: Path
-    input_format: InputFormat
-    output_format: OutputFormat
-    detailed: bool = False
-    extra: bool = False
-    on_error: OnError = OnError.FAIL
-    errors: Path | None = None
-    resume: bool = False
-    overwrite: bool = False
-    max_reads_per_s: float | None = None
-    threads: int = 1
-    part_rows: int = PART_ROWS
-
-    @property
-    def streams(self) -> bool:
-        """Whether the output is a pipe, a terminal or a device: never replaced, and written to as rows come."""
-        return self.output == STREAM or (self.output.exists() and not stat.S_ISREG(self.output.stat().st_mode))
-
-    @property
-    def error_file(self) -> Path | None:
-        """Where rows without a score are told of."""
-        if self.errors is not None or self.streams:
-            return self.errors
-        return self.output.with_name(f"{self.output.name}.errors.jsonl")
-
-    @property
-    def parts(self) -> Path:
-        """Where finished parts are."""
-        return self.output.with_name(f"{self.output.name}.parts")
-
-
-def check(request: Request) -> None:
-    """Says what can be said before a model is loaded.
-
-    Raises:
-        JobRefused: Files or options do not allow the job.
-        TableError: There is nothing to read.
-    """
-    check_input(request.input, request.input_format)
-    if request.streams:
-        _check_stream(request)
-        return
-    if not request.output.parent.is_dir():
-        raise JobRefused(f"{request.output.parent} is not a directory: make it first")
-    if request.input != STREAM and request.output.exists() and request.output.samefile(request.input):
-        raise JobRefused(f"{request.output} is the input: name another output")
-    if request.resume and request.input == STREAM:
-        raise JobRefused("what came from stdin cannot be read again, so the job cannot be resumed: name a file")
-    begun = Parts(request.parts).begun
-    if begun and not (request.resume or request.overwrite):
-        raise JobRefused(f"{request.parts} holds a job that was begun: --resume goes on, --overwrite begins anew")
-    complete = (request.parts / "complete").exists()
-    for path in (request.output, request.error_file):
-        if path is not None and path.exists() and not (request.overwrite or complete):
-            nothing = ", and there is nothing to resume" if request.resume and not begun else ""
-            raise JobRefused(f"{path} exists already{nothing}; --overwrite replaces it")
-
-
-def _check_stream(request: Request) -> None:
-    name = "stdout" if request.output == STREAM else str(request.output)
-    if request.output_format is OutputFormat.PARQUET:
-        raise JobRefused(f"a Parquet file is whole only when its end is written, so {name} cannot take it: name a file")
-    if request.resume:
-        raise JobRefused(f"what went to {name} cannot be taken up again: name a file to be able to resume")
-    if request.on_error is not OnError.FAIL and request.errors is None:
-        raise JobRefused(f"with {name} as output, say with --errors FILE where failed rows are told of")
-    if request.errors is not None and request.errors.exists() and not request.overwrite:
-        raise JobRefused(f"{request.errors} exists already; --overwrite replaces it")
 
 
 @dataclass(slots=True)
@@ -198,12 +108,25 @@ def _job(request: Request, scoring: OfflineScoring, sink: Sink, *, done: Totals,
         output=request.output_format,
         chunk_rows=min(_CHUNK_ROWS_IN_DETAIL if request.detailed else CHUNK_ROWS, request.part_rows),
     )
+    before = fingerprint(request.input) if request.input.is_file() else None
     schema, chunks = source.read(done.rows)
+    if before is not None:
+        chunks = _of_one_file(request.input, before, chunks)
     encode, arrow = _encode(request, scoring.bundle, schema)
     sink.begin(arrow)
     return Job(
         source, chunks, scoring, encode, sink, on_error=request.on_error, done=done, progress=progress, wake=wake
     )
+
+
+def _of_one_file(path: Path, before: Mapping[str, Any], chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The chunks of a file that nobody has written to by the time they have been read."""
+    yield from chunks
+    if fingerprint(path) != before:
+        raise TableError(
+            f"{path} was changed while it was read, so nobody knows whose predictions these are; "
+            "begin anew with --overwrite when nobody writes to it"
+        )
 
 
 def _encode(request: Request, bundle: Bundle, schema: Any) -> tuple[Encode, Any]:
@@ -224,6 +147,7 @@ def _sink(request: Request, settings: Settings, bundle: Bundle) -> Iterator[tupl
         return
     parts = Parts(request.parts)
     with parts.held():
+        check(request)  # again: another process may have been at work while the model was loaded
         identity = _identity(request, settings, bundle.digest, bundle.spec)
         if request.resume and parts.begun:
             parts.resume(identity)
@@ -264,6 +188,7 @@ def _identity(request: Request, settings: Settings, digest: str, spec: Spec) -> 
             "detailed": request.detailed,
             "extra": "ignore" if request.extra else "refuse",
             "on_error": request.on_error,
+            "max_age_s": usual_parameters(settings.parameters).max_age_s,
         },
     }
 

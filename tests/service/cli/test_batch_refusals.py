@@ -1,5 +1,6 @@
 """`keyscore batch` names file and row of what it refuses, and leaves nothing that looks complete."""
 
+import errno
 import gzip
 import json
 import os
@@ -15,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service.offline.parts import Parts
+from service.offline.sinks import PartsSink
 from service.offline.tfrecord import framed
 
 ROW = {"customer_id": "$C", "merchant_id": "$M", "amount": 12.5, "channel": "online"}
@@ -152,6 +155,18 @@ def _scores(path: Path) -> list[Any]:
     return list(pq.read_table(path).column("score_1").to_pylist())
 
 
+def test_bytes_that_are_no_text_are_one_failed_row(batch: Callable, tmp_path: Path, known: dict[str, str]) -> None:
+    keys = pa.array([known["customer_id"].encode(), b"\xff"])
+    others = {"merchant_id": [known["merchant_id"]] * 2, "amount": [1.5] * 2, "channel": ["online"] * 2}
+    pq.write_table(pa.table({"customer_id": keys, **others}), tmp_path / "made.parquet")
+    outcome = batch("in.parquet", (tmp_path / "made.parquet").read_bytes(), "--on-error", "null", target="out.parquet")
+    assert outcome.code == 3, outcome.err
+    assert [one is None for one in _scores(tmp_path / "out.parquet")] == [False, True]
+    (error,) = (json.loads(line) for line in (tmp_path / "out.parquet.errors.jsonl").read_text().splitlines())
+    assert error["row"] == 2
+    assert "'customer_id' must be a string" in error["error"]["detail"]
+
+
 def test_a_damaged_record_is_one_failed_row(batch: Callable, tmp_path: Path, known: dict[str, str]) -> None:
     record = framed(known["customer_id"].encode())
     damaged = record[:12] + b"?" + record[13:]
@@ -190,6 +205,20 @@ USAGE = {
     "resume to stdout": (("in.jsonl", "-", "--output-format", "csv", "--resume"), 2, "cannot be taken up again"),
     "resume from stdin": (("-", "out.csv", "--format", "csv", "--resume"), 2, "stdin cannot be read again"),
     "errors of stdout": (("in.jsonl", "-", "--output-format", "csv", "--on-error", "null"), 2, "--errors FILE"),
+    "a directory as output": (("in.jsonl", ".", "--output-format", "csv"), 2, ". is a directory: name a file in it"),
+    "no pace": (("in.jsonl", "out.csv", "--max-reads-per-s", "inf"), 2, "must be a number of keys, not inf"),
+    "errors nowhere": (("in.jsonl", "out.csv", "--errors", "none/e"), 2, "none is not a directory: make it first"),
+    "errors over the input": (
+        ("in.jsonl", "out.csv", "--errors", "./in.jsonl", "--overwrite"),
+        2,
+        "in.jsonl is the input: name another error file",
+    ),
+    "errors over the output": (("in.jsonl", "out.csv", "--errors", "out.csv"), 2, "out.csv is the output: name"),
+    "errors to a device": (
+        ("in.jsonl", "out.csv", "--errors", "/dev/null", "--overwrite"),
+        2,
+        "/dev/null is no file that could be replaced",
+    ),
     "no such option": (("in.jsonl", "out.csv", "--on-error", "explode"), 2, "explode"),
 }
 
@@ -203,6 +232,68 @@ def test_usage(  # noqa: PLR0917  # what pytest hands in
     assert outcome.code == code
     assert said in outcome.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+def test_an_output_that_appears_while_the_model_is_loaded_is_not_replaced(
+    batch: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Parts.held
+
+    def late(parts: Parts) -> Any:
+        (tmp_path / "out.jsonl").write_text("another job's")
+        return held(parts)
+
+    monkeypatch.setattr(Parts, "held", late)
+    outcome = batch("in.jsonl", JSON)
+    assert outcome.code == 2
+    assert "out.jsonl exists already; --overwrite replaces it" in outcome.err
+    assert (tmp_path / "out.jsonl").read_text() == "another job's"
+    assert not (tmp_path / "out.jsonl.parts").exists()
+
+
+def test_an_input_that_changes_while_it_is_read_makes_no_output(
+    batch: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = PartsSink.begin
+
+    def late(sink: PartsSink, schema: Any) -> None:
+        with (tmp_path / "in.jsonl").open("a") as file:
+            file.write("\n")
+        begin(sink, schema)
+
+    monkeypatch.setattr(PartsSink, "begin", late)
+    outcome = batch("in.jsonl", JSON)
+    assert outcome.code == 1
+    assert "in.jsonl was changed while it was read" in outcome.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+def test_an_error_file_may_be_in_another_file_system(batch: Callable, tmp_path: Path, monkeypatch: Any) -> None:
+    replace = Path.replace
+
+    def nearby(path: Path, target: Path) -> Path:
+        if path.parent != target.parent and path.name == "joined.errors":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", nearby)
+    (tmp_path / "far").mkdir()
+    outcome = batch("in.jsonl", JSON + "7\n", "--on-error", "null", "--errors", "far/errors")
+    assert outcome.code == 3, outcome.err
+    assert json.loads((tmp_path / "far" / "errors").read_text())["line"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["far", "in.jsonl", "out.jsonl"]
+    assert [path.name for path in (tmp_path / "far").iterdir()] == ["errors"]
+
+
+def test_errors_of_a_stream_may_go_to_a_device(batch: Callable) -> None:
+    more = ("--output-format", "csv", "--on-error", "null", "--errors", "/dev/null")
+    assert batch("in.jsonl", JSON + "7\n", *more, target="/dev/null").code == 3
+
+
+def test_a_file_without_line_breaks_is_refused_before_it_fills_the_memory(batch: Callable) -> None:
+    outcome = batch("in.jsonl", JSON.encode() + b"[" * (20 << 20), "--on-error", "skip")
+    assert outcome.code == 1
+    assert "in.jsonl: line 2: is longer than 16 MiB; each instance has a line of its own" in outcome.err
 
 
 def test_a_column_that_the_output_adds_is_refused(batch: Callable) -> None:
