@@ -13,6 +13,7 @@ import apache_beam as beam
 import orjson
 from apache_beam.coders import BytesCoder
 from apache_beam.io import ReadFromBigQuery, ReadFromParquet, ReadFromText, fileio
+from apache_beam.io.filesystems import FileSystems
 
 from features.column_types import CellRefused, text_values
 from features.spec import Spec
@@ -79,12 +80,17 @@ class ReadInstances(beam.PTransform):
         self._format = None if address.startswith(BIGQUERY) else input_format or format_of(address)
 
     def expand(self, begin: Any) -> Any:
-        """See `PTransform.expand`."""
+        """See `PTransform.expand`.
+
+        Raises:
+            OSError: There is no such file.
+        """
         match self._format:
             case InputFormat.JSONL:
                 lines = begin | "Read lines" >> ReadFromText(self._address, coder=BytesCoder())
                 return lines | "Parse" >> beam.FlatMap(parse_line)
             case InputFormat.CSV:
+                _check_found(self._address)
                 files = begin | "Match" >> fileio.MatchFiles(self._address) | "Open" >> fileio.ReadMatches()
                 spread = files | "Spread" >> beam.Reshuffle()  # a file is read from its beginning, by one worker
                 return spread | "Parse" >> beam.ParDo(ParseCsv(self._spec))
@@ -93,6 +99,12 @@ class ReadInstances(beam.PTransform):
             case None:
                 rows = begin | "Read table" >> _read_bigquery(self._address.removeprefix(BIGQUERY).strip())
         return rows | "As JSON" >> beam.Map(as_json)
+
+
+def _check_found(address: str) -> None:
+    """What Beam's own sources ask where the pipeline is made; matching files as it runs may find none unnoticed."""
+    if not any(match.metadata_list for match in FileSystems.match([address], limits=[1])):
+        raise OSError(f"No files found based on the file pattern {address}")
 
 
 def _read_bigquery(what: str) -> Any:

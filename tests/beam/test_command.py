@@ -80,10 +80,11 @@ def test_an_output_that_is_there_is_left_alone(
     [
         (["--bundle", "no/such/bundle"], "no/such/bundle does not exist"),
         (["--input", "no/such/file.jsonl"], "No files found based on the file pattern no/such/file.jsonl"),
+        (["--input", "no/such/*.csv"], "No files found based on the file pattern no/such/*.csv"),
         (["--input", "rows"], "does not tell what it is written in"),
         (["--transforms", "no_such_module_here"], "no_such_module_here cannot be used"),
     ],
-    ids=lambda one: one[0] if isinstance(one, list) else "",
+    ids=lambda one: "=".join(one) if isinstance(one, list) else "",
 )
 def test_what_cannot_be_begun_is_refused_in_a_line(
     command: Callable[..., tuple[int, Path]], capsys: pytest.CaptureFixture[str], flags: list[str], said: str
