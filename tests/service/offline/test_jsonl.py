@@ -29,6 +29,13 @@ def test_a_long_line_makes_a_short_chunk(spec_of: Callable[[str], Spec], tmp_pat
     assert [chunk.request.size for chunk in source.read().chunks] == [3, 2]
 
 
+def test_rows_are_passed_over_as_they_were_counted(spec_of: Callable[[str], Spec], tmp_path: Path, wake: Wake) -> None:
+    (tmp_path / "in.jsonl").write_bytes(b'\xef\xbb\xbf\n"C0"\n\n"C1"\n')
+    source = JsonLines(tmp_path / "in.jsonl", spec_of("string"), extra=False, wake=wake)
+    assert [list(chunk.places) for chunk in source.read().chunks] == [[2, 4]]
+    assert [list(chunk.places) for chunk in source.read(1).chunks] == [[4]]
+
+
 def test_what_lines_hold_becomes_columns(spec_of: Callable[[str], Spec], tmp_path: Path, wake: Wake) -> None:
     lines = [b'{"customer_id": 7, "merchant_id": "M", "amount": 12.34, "channel": "x", "more": 1}', b"oops", b'["C"]']
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
