@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from service.wiring import running_service
 # A busy machine is slow, not wrong; the same examples on every run keep a red build red.
 settings.register_profile("keyscore", deadline=None, derandomize=True, max_examples=200)
 settings.load_profile("keyscore")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and with them every program they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SHOP = """\
 name: shop
