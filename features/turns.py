@@ -26,6 +26,10 @@ CUT: Final = 128
 slices of 1,024, batches of 10,000 back to back made the p99 of others 3.6 times what it is without them, with 256 2.4
 times."""
 
+_TURNS_OF_OTHERS: Final = 4
+"""Turns after each piece: a small request needs as many from its first byte to its answer, and shall meet one piece on
+its way instead of four. A turn of an idle loop is a few microseconds."""
+
 
 class Turns:
     """Hands out ranges, one at a time among all who ask."""
@@ -68,4 +72,10 @@ class Turns:
                 if deadline is not None and deadline.passed:
                     raise DeadlineExceeded("the deadline passed while the request was being worked on")
                 work(start, min(start + step, size))
-                await asyncio.sleep(0)
+                await self.of_others()
+
+    @staticmethod
+    async def of_others() -> None:
+        """Lets everybody else have their turns."""
+        for _ in range(_TURNS_OF_OTHERS):
+            await asyncio.sleep(0)

@@ -241,6 +241,8 @@ class Pipeline:
                     raise DeadlineExceeded("the deadline passed while the request was being scored")
                 stop = min(start + at_once, n_rows)
                 scores += await self._batcher.submit(Piece(assembly, start, stop), stop - start)
+                if stop < n_rows:
+                    await self._turns.of_others()
             return scores
 
     async def respond(
