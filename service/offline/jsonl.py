@@ -1,6 +1,7 @@
 """JSON lines and TFRecords: inputs whose rows are instances as they are on the wire."""
 
 import base64
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -50,7 +51,7 @@ class _Taken(NamedTuple):
     unreadable: dict[int, str]
 
 
-class InstanceSource:
+class InstanceSource(ABC):
     """Rows that are instances as the wire has them; what the subclasses read them from."""
 
     unit: ClassVar[str]
@@ -91,8 +92,9 @@ class InstanceSource:
                 sent = SentTexts(taken.texts, request, self._types)
                 yield Chunk(request, taken.places, sent, share())
 
+    @abstractmethod
     def _takings(self, file: BinaryIO, skip: int) -> Iterator[_Taken]:
-        raise NotImplementedError
+        """Chunks of values, from the row after the first `skip` on."""
 
     def _understood(self, taken: _Taken) -> ParsedRequest:
         values = taken.values
