@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, Protocol, cast
 
+from features.file_names import format_named
 from service.errors import TableError
 
 BATCH_ROWS: Final = 5_000
@@ -39,15 +40,6 @@ class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
-
-
-_BY_SUFFIX: Final = {
-    ".csv": Format.CSV,
-    ".jsonl": Format.JSONL,
-    ".ndjson": Format.JSONL,
-    ".parquet": Format.PARQUET,
-    ".pq": Format.PARQUET,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +110,10 @@ def open_table(path: Path, file_format: Format | None = None) -> Table:
 
 
 def _format_of(path: Path) -> Format:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    found = _BY_SUFFIX.get(suffixes[-1]) if suffixes else None
-    if found is None:
+    told = format_named(path.name)
+    if told not in list(Format):
         raise TableError(f"the name of {path} does not tell its format; say --format csv, jsonl or parquet")
-    return found
+    return Format(told)
 
 
 @dataclass(frozen=True, slots=True)

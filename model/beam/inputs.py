@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 import apache_beam as beam
@@ -16,6 +15,7 @@ from apache_beam.io import ReadFromBigQuery, ReadFromParquet, ReadFromText, file
 from apache_beam.io.filesystems import FileSystems
 
 from features.column_types import CellRefused, text_values
+from features.file_names import format_named
 from features.spec import Spec
 from features.values import DType
 from model.beam.dead_letters import Unreadable
@@ -32,15 +32,6 @@ class InputFormat(StrEnum):
     PARQUET = "parquet"
 
 
-_BY_SUFFIX: Final = {
-    ".jsonl": InputFormat.JSONL,
-    ".ndjson": InputFormat.JSONL,
-    ".csv": InputFormat.CSV,
-    ".parquet": InputFormat.PARQUET,
-    ".pq": InputFormat.PARQUET,
-}
-
-
 class InputUnclear(Exception):
     """An input's address does not say what is there; the message says what to write."""
 
@@ -51,13 +42,12 @@ def format_of(address: str) -> InputFormat:
     Raises:
         InputUnclear: It tells none.
     """
-    suffixes = [one.lower() for one in PurePosixPath(address).suffixes if one.lower() != ".gz"]
-    found = _BY_SUFFIX.get(suffixes[-1]) if suffixes else None
-    if found is None:
+    told = format_named(address)
+    if told not in list(InputFormat):
         raise InputUnclear(
             f"the name {address} does not tell what it is written in: say --format jsonl, csv or parquet"
         )
-    return found
+    return InputFormat(told)
 
 
 class ReadInstances(beam.PTransform):

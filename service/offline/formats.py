@@ -1,10 +1,10 @@
 """What a job can be asked for: formats, which a file's name may tell, and what to do about failed rows. Pure."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from features.file_names import format_named
 from service.errors import JobRefused
 
 STREAM: Final = Path("-")
@@ -36,18 +36,7 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
-_INPUTS: Final = {
-    ".jsonl": InputFormat.JSONL,
-    ".ndjson": InputFormat.JSONL,
-    ".csv": InputFormat.CSV,
-    ".parquet": InputFormat.PARQUET,
-    ".pq": InputFormat.PARQUET,
-    ".tfrecord": InputFormat.TFRECORD,
-    ".tfrecords": InputFormat.TFRECORD,
-    ".tfrec": InputFormat.TFRECORD,
-}
-_OUTPUTS: Final = {suffix: OutputFormat(one) for suffix, one in _INPUTS.items() if one is not InputFormat.TFRECORD}
-_T = TypeVar("_T")
+_Format = TypeVar("_Format", InputFormat, OutputFormat)
 
 
 def input_format(path: Path) -> InputFormat:
@@ -56,7 +45,7 @@ def input_format(path: Path) -> InputFormat:
     Raises:
         JobRefused: It tells none.
     """
-    return _by_name(path, [one for one in path.suffixes if one.lower() != ".gz"], _INPUTS, "--format")
+    return _by_name(path, InputFormat, "--format")
 
 
 def output_format(path: Path) -> OutputFormat:
@@ -67,13 +56,12 @@ def output_format(path: Path) -> OutputFormat:
     """
     if path.suffix.lower() == ".gz":
         raise JobRefused(f"{path} is written as it is, not compressed: leave .gz out, or write to - and pipe it")
-    return _by_name(path, path.suffixes, _OUTPUTS, "--output-format")
+    return _by_name(path, OutputFormat, "--output-format")
 
 
-def _by_name(path: Path, suffixes: list[str], known: Mapping[str, _T], option: str) -> _T:
-    found = known.get(suffixes[-1].lower()) if suffixes else None
-    if found is None:
-        names = ", ".join(dict.fromkeys(str(one) for one in known.values()))
+def _by_name(path: Path, formats: type[_Format], option: str) -> _Format:
+    told, names = format_named(path.name), [one.value for one in formats]
+    if told not in names:
         where = "a stream has no name to tell its format" if path == STREAM else f"the name {path} tells no format"
-        raise JobRefused(f"{where}; say {option} ({names})")
-    return found
+        raise JobRefused(f"{where}; say {option} ({', '.join(names)})")
+    return formats(told)
