@@ -8,12 +8,14 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from load_tests import report
+from load_tests.alone import claimed
 from load_tests.capacity import NotMeasurable
 from load_tests.noise import too_noisy
 from load_tests.objectives import impossible
@@ -56,13 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(seed=seed, short=chosen.short, control=chosen.control)
     say(f"{profile.name}: {profile.summary}\nseed {seed}{_broken(profile, options)}")
     begun = time.monotonic()
-    noise = too_noisy() if profile.timed else None
-    if noise and not (chosen.noisy or chosen.short):
-        results = Results([impossible("a quiet machine", noise)])
-    else:
-        results = results_of(profile, options)
-        if noise:
-            results.facts["machine"] = noise
+    with nullcontext() if chosen.short else claimed() as taken:
+        noise = taken or (too_noisy() if profile.timed else None)
+        if noise and not (chosen.noisy or chosen.short):
+            results = Results([impossible("a quiet machine", noise)])
+        else:
+            try:
+                results = results_of(profile, options)
+            except (KeyboardInterrupt, asyncio.CancelledError):
+                say("ended before it was over: nothing can be said")
+                return EXIT_CODES[Verdict.VOID]
+            if noise:
+                results.facts["machine"] = noise
     tell(profile, options, results, chosen.report, time.monotonic() - begun)
     return control_exit_code(results.objectives) if options.control else EXIT_CODES[overall(results.objectives)]
 

@@ -8,6 +8,7 @@ import asyncio
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import orjson
 import uvloop
 
 from load_tests import plots
+from load_tests.alone import claimed
 from load_tests.benchmark import (
     against_naive,
     batches,
@@ -90,18 +92,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     effort = SHORT if chosen.short else FULL
     if chosen.repeats is not None:
         effort = dataclasses.replace(effort, repetitions=max(chosen.repeats, 1))
-    noise = too_noisy()
-    if noise is not None:
-        say(noise)
-        if not (chosen.noisy or chosen.short):
+    with nullcontext() if chosen.short else claimed() as taken:
+        noise = taken or too_noisy()
+        if noise is not None:
+            say(noise)
+            if not (chosen.noisy or chosen.short):
+                return EXIT_CODES[Verdict.VOID]
+        wanted = chosen.only or [*BY_NAME, *SECTIONS]
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                book = runner.run(measured(PARTS, wanted, effort, seed=chosen.seed))
+        except (NotMeasurable, ProcessFailed) as error:
+            say(f"VOID: {error}")
             return EXIT_CODES[Verdict.VOID]
-    wanted = chosen.only or [*BY_NAME, *SECTIONS]
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            book = runner.run(measured(PARTS, wanted, effort, seed=chosen.seed))
-    except (NotMeasurable, ProcessFailed) as error:
-        say(f"VOID: {error}")
-        return EXIT_CODES[Verdict.VOID]
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            say("ended before it was over: nothing can be said")
+            return EXIT_CODES[Verdict.VOID]
     command = " ".join(["make bench", *_handed_on(arguments)])
     tell(book, effort, command, Outputs(chosen.markdown, chosen.json, chosen.plot))
     return exit_code(book, effort)
