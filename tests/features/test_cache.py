@@ -100,6 +100,17 @@ def test_a_row_found_fresh_has_been_used(view: FeatureView, keys: list[str]) -> 
     assert len(cache) == 3
 
 
+def test_rows_that_come_and_go_are_never_more_than_there_is_room_for(view: FeatureView) -> None:
+    cache = _cache(view)
+    for number in range(20):
+        for key in ("C1", "C2", f"new-{number}"):
+            cache.put(key, _row(1), number)
+            cache.put(key, None if number % 2 else _row(2), number)
+        assert len(cache) <= 3
+        assert cache.get(f"new-{number}") is not None
+    assert repr(cache) == "<ViewCache 1/3 rows, 3 known absent>"
+
+
 def test_absence_is_remembered_for_its_own_ttl(view: FeatureView) -> None:
     put = _cache(view).put("C1", None, 7.0)
     assert (put.row, put.read_at, put.fresh_until) == (None, 7.0, 12.0)
