@@ -77,8 +77,11 @@ def make_key_texts(values: Sequence[Any], part: KeyPart) -> Sequence[str]:
     Raises:
         InvalidKey: One of them cannot be such a key; it does not say which.
     """
-    if part.dtype is KeyDType.STRING and set(map(type, values)) == {str}:
-        together = "".join(values)
+    if part.dtype is KeyDType.STRING:
+        try:
+            together = "".join(values)
+        except TypeError:  # not all of them are text
+            together = "\x00"
         plain = together.isascii() and "\x00" not in together
         if plain and all(values) and max(map(len, values)) <= MAX_KEY_LENGTH:
             return values

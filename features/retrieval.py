@@ -74,8 +74,11 @@ class Retrieval:
             if rows is None:
                 return None
             found.append(rows)
+        counted, distinct = None, 0
         for (view, keys), rows in zip(lookups, found, strict=True):
-            self._views[view.name].note_remembered(keys, rows)
+            if keys is not counted:  # views of one entity have the very same keys
+                counted, distinct = keys, 1 if len(keys) == 1 else len(set(keys))
+            self._views[view.name].note_remembered(keys, rows, distinct)
         return found
 
     async def fresh(self, lookup: Lookup) -> dict[EntityKey, Retrieved]:

@@ -102,15 +102,15 @@ class ViewRetrieval:
         """The rows of all keys if every one is in memory and fresh, as nearly always; else None."""
         return self._cache.fresh(keys, now)
 
-    def note_remembered(self, keys: Sequence[EntityKey], rows: Sequence[Retrieved]) -> None:
-        """States that these rows were used as `remembered` gave them."""
+    def note_remembered(self, keys: Sequence[EntityKey], rows: Sequence[Retrieved], distinct: int) -> None:
+        """States that these rows, of so many distinct keys, were used as `remembered` gave them."""
         if len(keys) == 1 and rows[0].row is not None:
             self._observer.observe(self._one_fresh)
             return
         negative = 0
-        if not all(map(_row, rows)):
+        if self._cache.knows_absences and not all(map(_row, rows)):
             negative = len({key for key, one in zip(keys, rows, strict=True) if one.row is None})
-        self._observer.observe(CacheLookedUp(self._view.name, fresh=len(set(keys)) - negative, negative=negative))
+        self._observer.observe(CacheLookedUp(self._view.name, fresh=distinct - negative, negative=negative))
 
     async def begin(self, lookup: Lookup, bounds: Bounds, until: Deadline | None) -> _Sorted:
         """Sorts the keys and starts the read that is needed, without waiting for any."""
