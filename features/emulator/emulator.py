@@ -184,7 +184,7 @@ async def run(
         try:
             announce(banner(emulator.port, emulator.rest_port))
             gc.collect()
-            gc.freeze()  # to collect what start-up made takes 40 ms, which would be taken for the latency of the service
+            gc.freeze()  # to collect what start-up made takes 40 ms, which would be taken for the service's latency
             await stopped.wait()
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
