@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     """Share of the deadline that reading features may use; the rest is for scoring and answering."""
 
     max_in_flight: int = Field(default=1_000, ge=1)
-    """Most interactive requests under way at once; what measured latency allows is less under overload."""
+    """Most interactive requests under way at once; there are 64 places at first, more while requests are refused and
+    nobody waits long for a turn of the event loop, and fewer under overload."""
 
     max_large_in_flight: int = Field(default=4, ge=1)
     """Most large requests (body over 16 KiB, or of unknown length) under way at once; they share nothing with the
