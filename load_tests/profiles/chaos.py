@@ -21,6 +21,8 @@ CUSTOMERS: Final = 400
 
 _SHARE: Final = 0.5
 _CHANGES_PER_S: Final = 20.0
+_CHANGES: Final = 2_000
+"""In a full run at least, however fast the requests are over."""
 
 
 async def run(options: Options) -> Results:
@@ -37,7 +39,8 @@ async def run_on(bundle: Literal["demo"] | Served, options: Options) -> Results:
         rate = await rate_at(bench, "fraud", _SHARE, options)
         requests = 200 if options.short else REQUESTS
         say(f"{requests:,} requests at {rate:,.0f}/s, {requests / rate / 60:.1f} minutes")
-        async with mischief(bench, options.seed, changes_per_s=_CHANGES_PER_S, unnoticed=options.control) as done:
+        changes_per_s = _CHANGES_PER_S if options.short else max(_CHANGES_PER_S, _CHANGES * rate / requests)
+        async with mischief(bench, options.seed, changes_per_s=changes_per_s, unnoticed=options.control) as done:
             outcome = await run_load(
                 bench.address,
                 lambda number: payment(bench, options.seed, number),
