@@ -28,14 +28,16 @@ class CachedRow(Retrieved):
     Attributes:
         fresh_until: When its TTL, jitter included, ends on the monotonic clock.
         used: Whether it was used since it was last considered for making room.
+        place: Where the hand that makes room comes by.
     """
 
-    __slots__ = ("fresh_until", "used")
+    __slots__ = ("fresh_until", "place", "used")
 
     def __init__(self, row: FeatureRow | None, read_at: float, ttl_s: float) -> None:
         super().__init__(row, Source.CACHE, read_at)
         self.fresh_until = read_at + ttl_s
         self.used = False
+        self.place = 0
 
 
 class ViewCache:
@@ -103,11 +105,11 @@ class ViewCache:
             return known
         shortened = 1.0 - JITTER * self._jitter()
         if row is None:
-            self._rows.pop(key, None)
+            self._rows.forget(key)
             found = CachedRow(None, read_at, self._negative_ttl_s * shortened)
             self._absent.keep(key, found)
         else:
-            self._absent.pop(key, None)
+            self._absent.forget(key)
             found = CachedRow(row, read_at, self._ttl_s * shortened)
             self._rows.keep(key, found)
         return found
@@ -123,35 +125,45 @@ class _SecondChance(dict[EntityKey, CachedRow]):
     Source: Corbato, "A Paging Experiment with the Multics System", 1968 (CLOCK).
     """
 
-    __slots__ = ("_hand", "_ring", "most")
+    __slots__ = ("_free", "_hand", "_ring", "most")
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self.most = most
-        self._ring: list[EntityKey] = []  # may name a key that was taken out; its place is the next to be given away
+        self._ring: list[EntityKey] = []
+        self._free: list[int] = []
         self._hand = 0
 
     def keep(self, key: EntityKey, row: CachedRow) -> None:
-        if key in self:
+        known = self.get(key)
+        if known is not None:
+            row.place = known.place
             row.used = True  # somebody wanted it again
+        elif self._free:
+            row.place = self._free.pop()
+            self._ring[row.place] = key
         elif len(self._ring) < self.most:
+            row.place = len(self._ring)
             self._ring.append(key)
         else:
-            self._ring[self._make_room()] = key
+            row.place = self._make_room()
+            self._ring[row.place] = key
         self[key] = row
 
+    def forget(self, key: EntityKey) -> None:
+        row = self.pop(key, None)
+        if row is not None:
+            self._free.append(row.place)
+
     def _make_room(self) -> int:
-        """A place in the ring that nobody has any more."""
+        """The place of the row that was pushed out."""
         for _ in range(_CHANCES):
-            candidate = self.get(self._ring[self._hand])
-            if candidate is None or not candidate.used:
+            candidate = self[self._ring[self._hand]]
+            if not candidate.used:
                 break
             candidate.used = False
-            self._advance()
-        free = self._hand
-        self.pop(self._ring[free], None)
-        self._advance()
-        return free
-
-    def _advance(self) -> None:
-        self._hand = (self._hand + 1) % self.most
+            self._hand = (self._hand + 1) % self.most
+        place = self._hand
+        del self[self._ring[place]]
+        self._hand = (place + 1) % self.most
+        return place

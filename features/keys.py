@@ -83,7 +83,7 @@ def make_key_texts(values: Sequence[Any], part: KeyPart) -> Sequence[str]:
         except TypeError:  # not all of them are text
             together = "\x00"
         plain = together.isascii() and "\x00" not in together
-        if plain and all(values) and max(map(len, values)) <= MAX_KEY_LENGTH:
+        if plain and all(values) and max(map(len, values), default=0) <= MAX_KEY_LENGTH:
             return values
     return [make_key_text(value, part) for value in values]
 

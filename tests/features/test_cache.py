@@ -111,6 +111,20 @@ def test_rows_that_come_and_go_are_never_more_than_there_is_room_for(view: Featu
     assert repr(cache) == "<ViewCache 1/3 rows, 3 known absent>"
 
 
+def test_a_row_that_was_gone_and_is_back_pushes_nobody_out(view: FeatureView) -> None:
+    cache = _cache(view, max_rows=50)
+    keys = [f"C{number}" for number in range(50)]
+    for key in keys:
+        cache.put(key, _row(1), 0.0)
+    for at, found in ((1.0, None), (2.0, _row(2)), (3.0, None), (4.0, _row(3))):
+        for key in keys:
+            cache.put(key, found, at)
+    assert cache.fresh(keys, 5.0) is not None
+    for number in range(50):  # each of the places is given away once
+        cache.put(f"new-{number}", _row(1), 6.0)
+    assert len(cache) == 50
+
+
 def test_absence_is_remembered_for_its_own_ttl(view: FeatureView) -> None:
     put = _cache(view).put("C1", None, 7.0)
     assert (put.row, put.read_at, put.fresh_until) == (None, 7.0, 12.0)
