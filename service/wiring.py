@@ -104,7 +104,7 @@ async def running_service(
     """
     clock = clock or SystemClock()
     tally = Tally()
-    turns = Turns()
+    turns = Turns(clock)
     async with opened(settings, platform, clock, tally, store=store, turns=turns) as (bundle, opened_store):
         assembler = assembler_of(bundle)
         retrieval = Retrieval(

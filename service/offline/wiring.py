@@ -46,7 +46,7 @@ async def offline_scoring(
     bounds = Bounds(max_age_s=usual_parameters(settings.parameters).max_age_s)
     clock = clock or SystemClock()
     counts = Counts()
-    turns = Turns()
+    turns = Turns(clock)
     async with opened(settings, platform, clock, counts, store=store, turns=turns, limits=JOB_LIMITS) as (
         bundle,
         opened_store,

@@ -51,6 +51,24 @@ async def test_everybody_else_has_a_turn_after_each_slice() -> None:
     assert await turns_of_others(work) >= 10
 
 
+async def test_where_turns_are_long_one_after_each_slice_is_enough(clock: ManualClock) -> None:
+    turns = Turns(clock)
+    slices = 0
+
+    def work(_start: int, _stop: int) -> None:
+        nonlocal slices
+        slices += 1
+
+    done = asyncio.ensure_future(turns.over(100, work, at_once=1))
+    count = 0
+    while not done.done():
+        await asyncio.sleep(0)
+        clock.advance(0.004)
+        count += 1
+    assert slices == 100
+    assert count < 2 * slices
+
+
 async def test_only_one_slice_is_done_in_one_turn_however_many_ask() -> None:
     turns = Turns()
     in_this_turn = 0
