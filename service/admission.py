@@ -199,7 +199,8 @@ class Admission:
         if not partition.has_room:
             partition.limiter.refused(now)
             raise self._shed(partition, "limit", _NO_ROOM)
-        if self.interactive.limiter.pressure(now) * WAIT_WANTED_S > budget_s:
+        waits_s = self.interactive.limiter.pressure(now) * WAIT_WANTED_S
+        if waits_s > budget_s and self.interactive.in_flight:  # where nobody is, nobody waits any more
             raise self._shed(partition, "deadline", _TOO_LATE)
         partition.in_flight += 1
         return Permit(self, partition, now, Deadline(now + budget_s, self._clock), now + most_s)
@@ -225,7 +226,8 @@ class Admission:
         partition.in_flight -= 1
         if partition is self.large:
             now = self._clock.monotonic()
-            share = (now - permit.arrived - permit.elsewhere_s) / (permit.deadline.at - permit.arrived)
+            budget_s = max(permit.deadline.at - permit.arrived, self._deadline_s)  # a tight one says nothing of us
+            share = (now - permit.arrived - permit.elsewhere_s) / budget_s
             partition.limiter.measured(share / BUDGET_SHARE_WANTED, now)
 
 

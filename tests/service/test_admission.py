@@ -172,6 +172,27 @@ def test_who_has_less_time_than_the_others_wait_is_refused_at_once(clock: Manual
     assert notes == [RequestShed("interactive", "deadline")]
 
 
+def test_where_nobody_is_in_flight_nobody_waits_any_more(clock: ManualClock, notes: Notes) -> None:
+    admission = adaptive(clock, notes)
+    waited = admission.admit()
+    clock.advance(0.2)
+    waited.begin()
+    waited.leave()
+    assert admission.admit(headers(timeout_ms="80")).deadline.at == pytest.approx(1000.28)
+
+
+def test_a_large_request_with_a_tight_budget_of_its_own_does_not_shrink_the_limit(
+    clock: ManualClock, notes: Notes
+) -> None:
+    admission = adaptive(clock, notes)
+    for _ in range(10):
+        permit = admission.admit([(b"content-length", b"20000"), (b"x-request-timeout-ms", b"1")])
+        permit.begin()
+        clock.advance(0.2)
+        permit.leave()
+    assert admission.large.limit == 4
+
+
 def test_a_permit_that_the_server_got_is_used_and_another_is_not_taken(admission: Admission) -> None:
     got = admission.admit(headers())
     scope = {"headers": headers(), "state": {PERMIT: got}}
