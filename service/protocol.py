@@ -39,6 +39,9 @@ from service.request_ids import request_id_of
 _MAX_PIPELINED: Final = 100
 """Requests that may wait for the answer to an earlier one; what comes after them is not read."""
 
+_PROGRESS_BYTES: Final = 256 * 1024
+"""So much of an answer, or all of it, must be taken within the receive timeout; who takes less holds megabytes."""
+
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection; see `service.door.Guarded` for its attributes."""
@@ -84,6 +87,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
+            self._running.scope["state"].pop(WHOLE_BODY, None)  # where it waits for its turn, there is nothing to do
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -230,7 +234,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self.pipeline:
             self._running, app = self.pipeline.pop()
-            self._start_asgi_task(self._running, app)
+            self._door.turnstile.enter(partial(self._start_asgi_task, self._running, app))
         elif self._last_word is not None:
             self._say(self._last_word, closes=True)
         elif self.awaits == "answer":
@@ -240,9 +244,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def unread_s(self, now: float) -> float:
         """See `service.door.Guarded`."""
         size = self.transport.get_write_buffer_size()
-        if not size or size != self._unread[0]:
-            self._unread = size, now
-        return now - self._unread[1]
+        marked, since = self._unread
+        if not size or size > marked or marked - size >= _PROGRESS_BYTES:
+            self._unread, since = (size, now), now
+        return now - since
 
     def give_up(self) -> None:
         """See `service.door.Guarded`."""

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from service.receiving import WHOLE_BODY
+
 pytestmark = pytest.mark.anyio
 
 HOST = b"Host: x\r\n"
@@ -142,3 +144,27 @@ async def test_who_leaves_in_the_middle_takes_nothing_with_him(site: Any, cut: s
     site.gate.set()
     await site.until(lambda: not site.door.connections and not site.server.server_state.tasks)
     assert site.admission.in_flight == 0
+
+
+async def test_predictions_that_follow_others_begin_in_turn_too(site: Any) -> None:
+    caller = await site.caller(predict(b"1", b"X-Wait: 1\r\n") + predict(b"2"))
+    await site.until(lambda: len(site.seen) == 1)
+    for _ in range(5_000):
+        site.door.turnstile.enter(lambda: None)
+    site.gate.set()
+    assert (await caller.answer()).status == 200
+    assert len(site.seen) == 1
+    assert (await caller.answer()).status == 200
+
+
+async def test_who_hung_up_while_his_request_waited_for_its_turn_is_not_worked_for(site: Any) -> None:
+    for _ in range(20_000):
+        site.door.turnstile.enter(lambda: None)
+    caller = await site.caller(predict(b"1"))
+    await site.until(lambda: site.admission.in_flight == 1)
+    assert site.seen == []
+    caller.reset()
+    await site.until(lambda: site.seen != [])
+    assert WHOLE_BODY not in site.seen[0]["state"]
+    await site.until(lambda: site.admission.in_flight == 0)
+    assert site.bodies == []
