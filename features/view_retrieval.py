@@ -28,6 +28,11 @@ _Answer = CachedRow | StoreError
 
 _row: Final = attrgetter("row")
 
+_SOONER_S: Final = 0.02
+_SOONER_SHARE: Final = 0.05
+"""By the lesser of these the store's own deadline is sooner than ours, so that a store that answers some keys and gives
+up on others can still say so; else the rows that came would be lost with those that did not."""
+
 
 @dataclass(slots=True)
 class _Sorted:
@@ -35,6 +40,7 @@ class _Sorted:
 
     Attributes:
         now: When they were looked up.
+        hurried: Whether they are few: the read of thousands that brings one of them, too, is not waited for.
         ready: What can be used.
         fallback: What could be used if the read failed.
         flights: Reads under way that will bring a key.
@@ -46,6 +52,7 @@ class _Sorted:
     """
 
     now: float
+    hurried: bool
     ready: dict[EntityKey, Retrieved] = field(default_factory=dict)
     fallback: dict[EntityKey, CachedRow] = field(default_factory=dict)
     flights: dict[EntityKey, Flight[EntityKey, _Answer]] = field(default_factory=dict)
@@ -114,9 +121,9 @@ class ViewRetrieval:
 
     async def begin(self, lookup: Lookup, bounds: Bounds, until: Deadline | None) -> _Sorted:
         """Sorts the keys and starts the read that is needed, without waiting for any."""
-        found = _Sorted(self._clock.monotonic())
         keys = lookup.distinct()
-        if len(keys) <= SLICE:
+        found = _Sorted(self._clock.monotonic(), hurried=len(keys) <= SLICE)
+        if found.hurried:
             self._sort(keys, bounds, found)
             fetched = [*found.missing, *found.refreshing]
             if fetched:
@@ -144,7 +151,7 @@ class ViewRetrieval:
             missing = found.missing[n_missing:]
             fetched = missing + found.refreshing[n_refreshing:]
             if flight is None and fetched:
-                flight = self._flights.launch((), depart, self._read_timeout_s)
+                flight = self._flights.launch((), depart, self._read_timeout_s, slow=True)
             if flight is not None:
                 self._flights.board(flight, fetched)
                 found.flights.update(dict.fromkeys(missing, flight))
@@ -191,7 +198,7 @@ class ViewRetrieval:
         return False
 
     def _join_or_miss(self, key: EntityKey, since: float | None, found: _Sorted) -> None:
-        flight = self._flights.join(key, since)
+        flight = self._flights.join(key, since, hurried=found.hurried)
         if flight is None:
             found.missing.append(key)
         else:
@@ -220,6 +227,7 @@ class ViewRetrieval:
     async def _fetch(self, keys: Sequence[EntityKey], began_at: float) -> Mapping[EntityKey, _Answer]:
         """One read of the store; remembers what it brings."""
         outcome = StoreError.outcome
+        asked_at = self._clock.monotonic()  # later than `began_at` where keys were boarded one slice after the other
         try:
             answers = await self._read(keys, Deadline(began_at + self._read_timeout_s, self._clock))
             outcome = "ok"
@@ -230,7 +238,7 @@ class ViewRetrieval:
             outcome = "cancelled"
             raise
         finally:
-            took_s = self._clock.monotonic() - began_at
+            took_s = self._clock.monotonic() - asked_at
             self._observer.observe(StoreRead(self._view.name, len(keys), took_s, outcome))
         remembered: dict[EntityKey, _Answer] = {}
 
@@ -242,7 +250,8 @@ class ViewRetrieval:
         return remembered
 
     async def _read(self, keys: Sequence[EntityKey], deadline: Deadline) -> Mapping[EntityKey, ReadAnswer]:
-        reading = asyncio.create_task(self._store.read(self._view, keys, deadline))
+        stores_own = deadline.sooner(deadline.at - min(_SOONER_S, _SOONER_SHARE * self._read_timeout_s))
+        reading = asyncio.create_task(self._store.read(self._view, keys, stores_own))
         reading.add_done_callback(_take_note)
         try:
             await self._clock.wait((reading,), deadline.at)

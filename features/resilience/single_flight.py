@@ -4,7 +4,7 @@ A flight is one call for several keys. It is a task of its own: those who wait f
 deadline, and none of them takes it down, because what it brings is worth keeping for the next one. It is bounded by
 its own time instead. Its failure is shared by those who waited and remembered by nobody.
 
-Source: golang.org/x/sync/singleflight, extended by batches and by the two conditions under which one may join.
+Source: golang.org/x/sync/singleflight, extended by batches and by the three conditions under which one may join.
 """
 
 import asyncio
@@ -25,15 +25,25 @@ class Flight(Generic[K, V]):
         ends_at: Its own time; a flight past it is not joined, only waited for.
         keys: The keys that it will bring.
         task: The call; resolves to an answer for each key.
+        slow: Whether it takes so long that who is in a hurry had better not wait for it.
     """
 
-    __slots__ = ("began_at", "ends_at", "keys", "task")
+    __slots__ = ("began_at", "ends_at", "keys", "slow", "task")
 
-    def __init__(self, began_at: float, ends_at: float, keys: list[K], task: "asyncio.Task[Mapping[K, V]]") -> None:
+    def __init__(
+        self,
+        began_at: float,
+        ends_at: float,
+        keys: list[K],
+        task: "asyncio.Task[Mapping[K, V]]",
+        *,
+        slow: bool = False,
+    ) -> None:
         self.began_at = began_at
         self.ends_at = ends_at
         self.keys = keys
         self.task = task
+        self.slow = slow
 
 
 class SingleFlight(Generic[K, V]):
@@ -49,22 +59,28 @@ class SingleFlight(Generic[K, V]):
     def __repr__(self) -> str:
         return f"<SingleFlight {len(self._tasks)} flights for {len(self._flights)} keys>"
 
-    def join(self, key: K, began_since: float | None) -> Flight[K, V] | None:
+    def join(self, key: K, began_since: float | None, *, hurried: bool = False) -> Flight[K, V] | None:
         """The flight that will bring `key`, if one is under way that will do.
 
         Args:
             key: The key wanted.
             began_since: The flight must have begun at this instant or later; None for any.
+            hurried: Whether a slow one will not do.
         """
         flight = self._flights.get(key)
-        if flight is None or self._clock.monotonic() >= flight.ends_at:
+        if flight is None or self._clock.monotonic() >= flight.ends_at or (hurried and flight.slow):
             return None
         if began_since is not None and flight.began_at < began_since:
             return None
         return flight
 
     def launch(
-        self, keys: Iterable[K], call: Callable[[float], Coroutine[Any, Any, Mapping[K, V]]], time_s: float
+        self,
+        keys: Iterable[K],
+        call: Callable[[float], Coroutine[Any, Any, Mapping[K, V]]],
+        time_s: float,
+        *,
+        slow: bool = False,
     ) -> Flight[K, V]:
         """Begins a flight for `keys`; later requests for them find it.
 
@@ -72,10 +88,11 @@ class SingleFlight(Generic[K, V]):
             keys: The keys it will bring; an earlier flight for one of them goes on, but is not found any more.
             call: Makes the call; is given the instant at which the flight began.
             time_s: The flight's own time, which `call` has to keep.
+            slow: Whether who is in a hurry had better not wait for it.
         """
         began_at = self._clock.monotonic()
         task = asyncio.create_task(call(began_at))
-        flight = Flight(began_at, began_at + time_s, list(keys), task)
+        flight = Flight(began_at, began_at + time_s, list(keys), task, slow=slow)
         self._flights.update(dict.fromkeys(flight.keys, flight))
         self._tasks.add(task)  # the loop holds tasks weakly
         task.add_done_callback(lambda done: self._land(flight, done))

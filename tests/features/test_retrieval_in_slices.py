@@ -96,9 +96,20 @@ async def test_a_key_found_missing_is_in_the_air_before_the_last_key_is_sorted(b
     large = bench.begin(KEYS)
     await turns(2)
     assert bench.reads == []  # still being sorted
-    small = bench.begin(KEYS[:3])
-    assert [row.row for row in await small] == [row.row for row in (await large)[:3]]
+    other = bench.begin(KEYS)
+    assert [row.row for row in await other] == [row.row for row in await large]
     assert bench.reads == [KEYS]
+
+
+async def test_few_keys_do_not_wait_for_the_read_of_thousands_that_brings_them_too(bench: Bench) -> None:
+    large = bench.begin(KEYS)
+    await turns(2)
+    small = bench.begin(KEYS[:3])
+    assert [row.source for row in await small] == [Source.STORE] * 3
+    assert not large.done()
+    assert bench.reads == [KEYS[:3]]
+    await large
+    assert bench.reads == [KEYS[:3], KEYS]
 
 
 async def test_what_others_read_meanwhile_is_not_read_again(bench: Bench) -> None:
@@ -133,13 +144,12 @@ async def test_a_request_that_goes_away_between_two_slices_takes_nobody_down(
     before = asyncio.all_tasks()
     large = bench.begin(KEYS)
     await turns(2)
-    small = bench.begin(KEYS[1:2])
+    other = bench.begin(KEYS[1:])
     await turns(1)
     large.cancel()
-    (row,) = await small
-    assert row.row is not None
-    assert len(bench.reads) == 1
-    assert len(bench.reads[0]) < len(KEYS)
+    assert all(row.error is None for row in await other)
+    aboard, rest = bench.reads
+    assert sorted([*aboard, *rest]) == sorted(KEYS)
     await settle()
     assert asyncio.all_tasks() == before
 

@@ -147,6 +147,17 @@ async def test_a_flight_that_began_before_the_bound_is_not_joined(
     assert (early.task.result()["A"], late.task.result()["A"]) == (1, 2)
 
 
+async def test_who_is_in_a_hurry_joins_no_slow_flight(
+    flights: SingleFlight[str, int], calls: Calls, settle: Settle
+) -> None:
+    slow, quick = flights.launch(["A"], calls, 5.0, slow=True), flights.launch(["B"], calls, 5.0)
+    assert flights.join("A", None) is slow
+    assert flights.join("A", None, hurried=True) is None
+    assert flights.join("B", None, hurried=True) is quick
+    calls.go.set()
+    await settle()
+
+
 async def test_an_earlier_flight_that_lands_does_not_hide_the_later_one(
     flights: SingleFlight[str, int], clock: ManualClock, settle: Settle
 ) -> None:
