@@ -1,4 +1,6 @@
-"""May this request come in? Decided from its headers alone: what cannot be served in time is refused, never queued.
+"""May this request come in? Decided from its headers alone, as a rule once its body has come, too (`service.door`).
+
+What cannot be served in time is refused, never queued.
 
 Three things are kept apart (after Netflix/concurrency-limits): *how many* may be in flight is a `Limit`'s, *may I* is
 `Admission`'s, *who watches* are the observers.
@@ -74,7 +76,8 @@ class Permit:
     """One request's place and its time; a context manager that gives the place back, once.
 
     Attributes:
-        arrived: When the request's headers had arrived, on the monotonic clock.
+        arrived: When the request was there, on the monotonic clock; its budget begins here. That is when it was
+            admitted, as a rule with its body; if the body came later, the time that it took is added.
         deadline: When its answer is worth nothing any more.
         latest: The latest deadline that the body may still name, on the monotonic clock.
         elsewhere_s: Seconds for which it has waited for somebody else; they do not tell how busy we are.
@@ -107,6 +110,15 @@ class Permit:
         partition, self._partition = self._partition, None
         if partition is not None:
             self._admission.leave(self, partition)
+
+    def received(self, took_s: float) -> None:
+        """Notes that its body took so long to come; that is its sender's time, and comes off no budget.
+
+        As little as that of a request that is admitted once its body is there.
+        """
+        self.arrived += took_s
+        self.latest += took_s
+        self.deadline = Deadline(self.deadline.at + took_s, self.deadline.clock)
 
     def begin(self, watch: Watch | None = None) -> None:
         """Notes that work on the request begins: the end of its wait, and of the stage `admit`.

@@ -64,7 +64,8 @@ async def _answer(request: Request, *, detailed: bool) -> Response:
     service: Service = scope["app"].state.service
     permit = admitted(scope, service.pipeline.admission)
     permit.begin(scope["state"]["watch"])
-    body = await receive_body(request, service.settings.max_body_bytes, permit.deadline)
+    settings = service.settings
+    body = await receive_body(request, permit, settings.max_body_bytes, settings.receive_timeout_s)
     answer = await service.pipeline.answer(body, permit, detailed=detailed)
     permit.leave()  # how fast the answer is read is the caller's affair
     return JSONBytes(answer.body, answer.headers())

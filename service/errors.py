@@ -76,7 +76,7 @@ class BodyTooLarge(RequestError):
 
 
 class BodyTooSlow(RequestError):
-    """The body did not arrive before the deadline."""
+    """The body did not arrive in time."""
 
 
 class BodyMalformed(RequestError):

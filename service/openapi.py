@@ -20,7 +20,7 @@ _PROBLEMS: Final = {
     401: "No bearer ID token that this service takes.",
     403: "Detailed answers are not given here.",
     404: "An entity is unknown, and the policy of one of its features is `fail`.",
-    408: "The body did not arrive before the deadline.",
+    408: "The request did not arrive in time.",
     413: "The body is too large; the connection is closed.",
     415: "The body is not declared as JSON in UTF-8.",
     422: "The request or one of its instances cannot be understood, or a feature is null or too old.",

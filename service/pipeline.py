@@ -128,12 +128,8 @@ class Pipeline:
             RequestError: The request is at fault.
             FeaturesError: Features are.
         """
-        request = await self.parse(body, permit.deadline, permit.watch)
+        request = await self.parse(body, permit)
         deadline = permit.deadline
-        if request.parameters.timeout_ms is not None:
-            deadline = permit.deadline = Deadline(
-                min(permit.latest, permit.arrived + request.parameters.timeout_ms / 1000), self._clock
-            )
         style = request.parameters.response
         in_detail = style == "detailed" or (style is None and detailed)
         if in_detail and not self._detailed:
@@ -177,14 +173,17 @@ class Pipeline:
         scores = await self.score(assembly, deadline, watch)
         return Prediction(request, assembly, scores, failures)
 
-    async def parse(self, body: bytes, deadline: Deadline, watch: Watch | None = None) -> ParsedRequest:
-        """Bytes to instances."""
-        with self._timed(Stage.PARSE, watch):
+    async def parse(self, body: bytes, permit: Permit) -> ParsedRequest:
+        """Bytes to instances; a budget that the body names holds before they are read, which may take a while."""
+        with self._timed(Stage.PARSE, permit.watch):
             request = self._parser.open(body)
+            if request.parameters.timeout_ms is not None:
+                named = permit.arrived + request.parameters.timeout_ms / 1000
+                permit.deadline = Deadline(min(permit.latest, named), self._clock)
             if request.size <= SLICE:
                 self._parser.read(request, 0, request.size)
                 return request
-            await self._turns.over(request.size, partial(self._parser.read, request), deadline)
+            await self._turns.over(request.size, partial(self._parser.read, request), permit.deadline)
             return request
 
     def plan(self, instances: Instances, watch: Watch | None = None) -> tuple[Lookup, ...]:

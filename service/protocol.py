@@ -162,11 +162,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.expect_100_continue = False
             self._held, self._held_head = bytearray(), (method, version, url)
 
-    def _admit(self, method: bytes, version: str, url: Any) -> None:
+    def _admit(self, method: bytes, version: str, url: Any, *, whole: bool = False) -> None:
         try:
             permit = self._door.admission.admit(self.headers)
         except RequestError as error:
-            self._refuse(problem_for(error), self._door.routes[url.path])
+            self._refuse(problem_for(error), self._door.routes[url.path], whole=whole)
             return
         self._running = self._new_cycle(method, version, url)
         self.scope["state"][PERMIT] = permit
@@ -213,7 +213,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._held is not None:
             body = self._let_go()
-            self._admit(*self._held_head)
+            self._admit(*self._held_head, whole=True)
             if self._deaf:
                 return
             if self._current is not None:
@@ -307,12 +307,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._running = None
             self._say(problem, closes=True)
 
-    def _refuse(self, problem: Problem, route: str) -> None:
-        """Answers a prediction request in the app's place; the connection stays usable if its body is small."""
+    def _refuse(self, problem: Problem, route: str, *, whole: bool) -> None:
+        """Answers a prediction request in the app's place; the connection stays usable if its body is small or here."""
         self._refused = True
         stays = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        closes = not stays or self._door.draining or self.expect_100_continue or is_large(self.headers)
-        self._say(problem, closes=closes)
+        stays = stays and (whole or not (self.expect_100_continue or is_large(self.headers)))
+        self._say(problem, closes=self._door.draining or not stays)
         self._door.observer.observe(RequestEnded(route, problem.type.status, 0.0))
 
     def _say(self, problem: Problem, *, closes: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from features.deadline import Deadline
+from service.admission import Permit
 from service.errors import BodyTooLarge, BodyTooSlow, MediaTypeUnsupported
 
 WHOLE_BODY: Final = "body"
@@ -15,13 +15,17 @@ WHOLE_BODY: Final = "body"
 _JSON: Final = b"application/json"
 
 
-async def receive_body(request: Request, max_bytes: int, deadline: Deadline) -> bytes:
-    """The body, whole.
+async def receive_body(request: Request, permit: Permit, max_bytes: int, timeout_s: float) -> bytes:
+    """The body, whole; what is left of the request's budget does not depend on how long it took to come.
+
+    It is waited for as long as the door waits for bodies that come before their requests are decided about: which of
+    the two happens depends on sizes and settings of which its sender knows nothing.
 
     Args:
         request: The HTTP request.
+        permit: Its place and deadline.
         max_bytes: The largest body allowed.
-        deadline: When the last byte must have arrived.
+        timeout_s: Seconds in which the last byte must arrive.
 
     Raises:
         MediaTypeUnsupported: It is not declared as plain JSON.
@@ -36,15 +40,17 @@ async def receive_body(request: Request, max_bytes: int, deadline: Deadline) -> 
         return whole
     chunks: list[bytes] = []
     size = 0
+    began = permit.deadline.clock.monotonic()
     try:
-        async with asyncio.timeout(deadline.remaining_s):
+        async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > max_bytes:
                     raise _too_large(max_bytes)
                 chunks.append(chunk)
     except TimeoutError:
-        raise BodyTooSlow("the body did not arrive before the deadline") from None
+        raise BodyTooSlow("the body did not arrive in time") from None
+    permit.received(permit.deadline.clock.monotonic() - began)
     return b"".join(chunks)
 
 

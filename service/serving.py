@@ -6,7 +6,7 @@ seconds after SIGTERM:
 
     drain     not ready, every answer closes its connection: balancers go elsewhere   (`drain_s`, 2 s)
     finish    the port is closed, what is in flight is answered                       (what is left of 5.7 s)
-    flush     the last metrics and spans, side by side; then the last log lines       (2 s and 1 s)
+    flush     the last metrics and spans, side by side; then the last log lines       (2 s and 0.5 s)
     exit 0
 """
 
@@ -39,7 +39,18 @@ _STOP_S: Final = 5.7
 """Seconds for draining and finishing together; finishing has at least half a second of them."""
 
 _LAST_RESORT_S: Final = 8.95
-"""Seconds after a signal to stop when the process ends whatever hangs; Cloud Run kills after ten."""
+"""Seconds after a signal to stop when the process ends whatever hangs, with exit code 1; Cloud Run kills after ten. So
+the way down, with everything at its worst, has to be shorter:
+
+    drain and finish                                          5.7    `_STOP_S`
+    uvicorn sees the order at its next tick, and pauses once  0.2
+    the last metrics and spans, side by side                  2.0    `push.BOUND_S`, `tracing.CLOSE_S`
+    a read of the embedded store that hangs                   0.1    `sqlite.CLOSE_S`
+    the last log lines, when nobody reads them                0.5    `logs.CLOSE_S`
+                                                              8.5
+
+The rest is for what waits for nobody and so has no bound: tasks that are cancelled, connections that are closed, the
+interpreter's own end."""
 
 _GC_THRESHOLDS: Final = (1_000, 5, 100_000)
 """When garbage is collected. What requests leave behind dies young. Objects that were not looked at lately take 0.5 to

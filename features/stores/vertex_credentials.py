@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from features.errors import StoreDenied
+from features.stores.own_thread import OwnThread
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _EARLY_S: Final = 225.0
@@ -21,13 +22,14 @@ _AFTER_FAILURE_S: Final = 1.0
 class GoogleTokens:
     """Tokens of the default credentials: key file, gcloud's login, or the platform's account."""
 
-    __slots__ = ("_credentials", "_not_before", "_refreshing", "_request")
+    __slots__ = ("_credentials", "_not_before", "_refreshing", "_request", "_thread")
 
     def __init__(self) -> None:
         self._credentials: Any = None
         self._request: Any = None
         self._refreshing: asyncio.Task[None] | None = None
         self._not_before = 0.0
+        self._thread = OwnThread("google-tokens")  # a refresh may hang for minutes, and must not hang the exit
 
     async def warm(self) -> None:
         """See `TokenSource.warm`.
@@ -74,7 +76,7 @@ class GoogleTokens:
 
     async def _refresh(self) -> None:
         try:
-            await asyncio.to_thread(self._refresh_blocking)
+            await self._thread.run(self._refresh_blocking)
         except Exception as error:  # google-auth raises a dozen unrelated kinds
             raise StoreDenied(f"no Google credentials: {type(error).__name__}") from error
 

@@ -117,6 +117,23 @@ async def test_a_large_request_whose_deadline_passes_ends_at_the_next_slice(
     assert service.pipeline.admission.in_flight == 0
 
 
+async def test_a_budget_that_the_body_names_holds_while_its_instances_are_read(
+    service: Service, clock: ManualClock
+) -> None:
+    long, short = (asyncio.ensure_future(ask(service, body(4_000, timeout_ms=ms))) for ms in (5_000, 100))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    clock.advance(0.2)
+    for _ in range(8):  # until the next slice of each
+        await asyncio.sleep(0)
+    assert short.done()
+    with pytest.raises(DeadlineExceeded, match="worked on"):
+        await short
+    clock.advance(2)  # more than a request has that names none
+    assert not long.done()
+    assert len(orjson.loads((await long).body)["predictions"]) == 4_000
+
+
 @pytest.mark.parametrize("after", [1, 20, 60, 100, 150])
 async def test_a_large_request_that_is_cancelled_gives_everything_back(
     service: Service, settle: Callable[[], Any], after: int

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,3 +125,26 @@ async def test_a_renewal_that_failed_is_not_tried_again_at_once(metadata: Metada
     with pytest.raises(StoreDenied, match="a moment ago"):
         await tokens.token()
     assert metadata.asked == asked
+
+
+_HUNG = """
+import asyncio, threading
+from features.stores.vertex_credentials import GoogleTokens
+
+class Hung(GoogleTokens):
+    def _refresh_blocking(self):
+        loop.call_soon_threadsafe(begun.set)
+        threading.Event().wait()
+
+async def main():
+    global loop, begun
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    warming = asyncio.ensure_future(Hung().warm())
+    await begun.wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_although_a_renewal_hangs() -> None:
+    subprocess.run([sys.executable, "-c", _HUNG], check=True, timeout=60)  # noqa: S603  # our own words

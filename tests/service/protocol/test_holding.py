@@ -12,6 +12,7 @@ SIZE = 100_000
 LARGE = HEAD + b"Content-Length: %d\r\n\r\n" % SIZE
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 PIECE = b"y" * 1_000
+GET = b"GET /get HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
@@ -60,14 +61,56 @@ async def test_without_a_place_a_large_request_is_refused_before_its_body_has_co
         assert (answer.status, answer.problem, answer.closes) == (503, "overloaded", True)
 
 
-async def test_places_that_are_taken_while_a_body_comes_are_missing_in_the_end(narrow: Any) -> None:
-    late = await narrow.caller(LARGE, PIECE)
+async def refused_when_whole(narrow: Any, head: bytes, rest: bytes) -> Any:
+    """A caller whose large request lost its place to another one while the body came; has sent all of it."""
+    late = await narrow.caller(head, PIECE)
     await narrow.caller(LARGE.replace(b"\r\n\r\n", b"\r\nX-Wait: 1\r\n\r\n") + b"x" * SIZE)
     await narrow.until(lambda: narrow.admission.large.in_flight == 1)
-    await late.send(b"x" * (SIZE - len(PIECE)))
+    await late.send(rest)
+    return late
+
+
+REST = b"x" * (SIZE - len(PIECE))
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        (LARGE, REST),
+        (CHUNKED + b"%x\r\n" % SIZE, REST + b"\r\n0\r\n\r\n"),
+        (LARGE.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"), REST),
+    ],
+    ids=["length", "chunks", "expects"],
+)
+async def test_places_that_are_taken_while_a_body_comes_are_missing_in_the_end_but_the_connection_stays(
+    narrow: Any, head: bytes, rest: bytes
+) -> None:
+    late = await refused_when_whole(narrow, head, rest)
+    if b"Expect" in head:
+        assert (await late.answer()).status == 100
     answer = await late.answer()
-    assert (answer.status, answer.problem, answer.closes) == (503, "overloaded", True)
+    assert (answer.status, answer.problem, answer.closes) == (503, "overloaded", False)
     assert narrow.door.held_bytes == 0
+    await late.send(GET)
+    assert (await late.answer()).body == b"GET /get"
+    narrow.gate.set()
+    await narrow.until(lambda: narrow.admission.in_flight == 0)
+    await late.send(LARGE + b"x" * SIZE)
+    assert (await late.answer()).status == 200
+
+
+async def test_a_large_request_that_is_refused_when_it_is_whole_closes_where_its_sender_or_the_end_says_so(
+    narrow: Any,
+) -> None:
+    asked = LARGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    late = await refused_when_whole(narrow, asked, REST)
+    assert (await late.answer()).closes
+    assert await late.rest() == b""
+    other = await narrow.caller()
+    narrow.door.drain()
+    await other.send(LARGE + b"x" * SIZE)
+    assert (await other.answer()).closes
+    assert await other.rest() == b""
 
 
 async def test_what_is_more_than_the_app_reads_is_for_the_app_to_refuse(narrow: Any) -> None:
