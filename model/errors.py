@@ -4,10 +4,19 @@
     bytes ──► container, scorer      ──► ModelInvalid     they are not a model that we can serve
     model and spec ──► bundle        ──► BundleInvalid    each may be fine, but they are not of one mind
     matrix ──► scorer                ──► ScoringFailed    this matrix has no score: our fault, never the caller's
+                                     ──► ScoresNotFinite  some of its rows have none; carries those of the others
+    row    ──► whoever asked         ──► ScoreNotFinite   this row has none, whatever becomes of the others
 
-All but the last happen at start only. Their messages are one line for the operator, who may see paths and addresses:
+The first three happen at start only. Their messages are one line for the operator, who may see paths and addresses:
 what is wrong, then what to do.
 """
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NOT_FINITE: Final = "the model gave a score that is not a finite number"
 
 
 class ModelError(Exception):
@@ -28,3 +37,24 @@ class BundleInvalid(ModelError):
 
 class ScoringFailed(ModelError):
     """A matrix could not be scored: of the wrong shape or type, or refused by CatBoost."""
+
+
+class ScoresNotFinite(ScoringFailed):
+    """Some rows of a matrix have no score, because the model's is infinite or no number; the others have theirs.
+
+    `exp` overflows above 709, so a model that predicts a logarithm (Poisson, Tweedie) may do this to any row.
+
+    Attributes:
+        scores: `(n_rows, n_outputs)`; NaN throughout in rows without a score.
+    """
+
+    def __init__(self, scores: NDArray[np.float64]) -> None:
+        super().__init__(_NOT_FINITE)
+        self.scores = scores
+
+
+class ScoreNotFinite(ModelError):
+    """The model's score of one instance is infinite or no number; the instances beside it have theirs."""
+
+    def __init__(self, message: str = _NOT_FINITE) -> None:  # what is unpickled is made from its message
+        super().__init__(message)

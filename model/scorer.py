@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.container import check_container
-from model.errors import ModelInvalid, ScoringFailed
+from model.errors import ModelInvalid, ScoresNotFinite, ScoringFailed
 from model.imports import without_pandas
 from model.signature import DEFAULT_THRESHOLD, Signature, Task, prediction_type_of, task_of
 
@@ -88,7 +88,8 @@ class CatBoostScorer:
             `(n_rows, n_outputs)`, in the order of `signature.classes` if there are classes.
 
         Raises:
-            ScoringFailed: Wrong shape or dtype, a value CatBoost refuses, or a score that is not a finite number.
+            ScoringFailed: Wrong shape or dtype, or a value CatBoost refuses.
+            ScoresNotFinite: Some rows have a score that is not a finite number; carries those of the others.
         """
         cells = self._check(numeric, categorical)
         n_rows = len(numeric)
@@ -103,8 +104,9 @@ class CatBoostScorer:
             scores = np.asarray(answer, dtype=np.float64).reshape(n_rows, self.signature.n_outputs)
         except _REFUSALS as error:
             raise ScoringFailed("CatBoost refused the matrix") from error
-        if not np.isfinite(scores).all():
-            raise ScoringFailed("the model gave a score that is not a finite number")
+        finite = np.isfinite(scores)
+        if not finite.all():
+            raise ScoresNotFinite(np.where(finite.all(axis=1, keepdims=True), scores, np.nan))
         return scores
 
     def _check(self, numeric: NDArray[np.float32], categorical: Categories | None) -> NDArray[np.object_]:

@@ -16,12 +16,14 @@
              ──► DetailedOff           the operator gives no detailed answers
     assemble ──► InstanceFailed        one instance cannot be scored; carries the feature error and the index
              ──► DegradedRefused       the caller forbade degraded values
+    score    ──► InstanceFailed        the model gives one instance no finite score; carries that error
     anywhere ──► features.errors.DeadlineExceeded
 
 Messages hold names from the spec and positions, never what the caller sent. `problems.py` gives each its status.
 """
 
 from features.errors import FeaturesError, InstanceInvalid
+from model.errors import ScoreNotFinite
 
 
 class ServiceError(Exception):
@@ -99,7 +101,7 @@ class InstanceFailed(RequestError):
         reason: Why.
     """
 
-    def __init__(self, index: int, reason: FeaturesError) -> None:
+    def __init__(self, index: int, reason: FeaturesError | ScoreNotFinite) -> None:
         super().__init__(f"instance {index}: {reason}")
         self.index = index
         self.reason = reason

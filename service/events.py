@@ -90,7 +90,7 @@ class RowsScored(Event):
 
     Attributes:
         rows: How many rows it scored.
-        scores: The last class' probability of each; None for a regression.
+        scores: The last class' probability of each that has a finite one; None for a regression.
     """
 
     rows: int

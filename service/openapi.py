@@ -23,7 +23,8 @@ _PROBLEMS: Final = {
     408: "The request did not arrive in time.",
     413: "The body is too large; the connection is closed.",
     415: "The body is not declared as JSON in UTF-8.",
-    422: "The request or one of its instances cannot be understood, or a feature is null or too old.",
+    422: "The request or one of its instances cannot be understood, a feature is null or too old, or the model gives "
+    "no finite score.",
     502: "The feature store's answer cannot be right, or it refused the service.",
     503: "At the limit, not ready, or features or the keys of ID tokens cannot be read; try again after `Retry-After` "
     "seconds.",

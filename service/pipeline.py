@@ -6,7 +6,7 @@ Each name is the method, the span, the metric label and the row in the benchmark
 in one place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import TracebackType
@@ -24,6 +24,7 @@ from features.retrieval import Retrieval
 from features.turns import CUT, SLICE, Turns
 from features.values import Retrieved
 from model.batching import ROWS_AT_ONCE, Batcher
+from model.errors import ScoreNotFinite
 from service.admission import Admission, Permit
 from service.bundle import Bundle
 from service.errors import DegradedRefused, DetailedOff, InstanceFailed
@@ -171,6 +172,9 @@ class Pipeline:
         if deadline.passed:
             raise DeadlineExceeded("the deadline passed before scoring")
         scores = await self.score(assembly, deadline, watch)
+        if scores.count(None) > len(assembly.failures):
+            failures.update({request.indexes[index]: error for index, error in _unscored(assembly, scores)})
+            self._refuse_failures(failures, parameters.on_error)
         return Prediction(request, assembly, scores, failures)
 
     async def parse(self, body: bytes, permit: Permit) -> ParsedRequest:
@@ -276,6 +280,15 @@ class Pipeline:
 
     def _timed(self, stage: Stage, watch: Watch | None) -> AbstractContextManager[None]:
         return _UNTIMED if watch is None else _Timed(stage, self._clock, watch)
+
+
+def _unscored(assembly: Assembly, scores: Sequence[Scores]) -> Iterator[tuple[int, ScoreNotFinite]]:
+    """The instances that the model gave no finite score; whatever was used in place of values does not count."""
+    for index, one in enumerate(scores):
+        if one is None and index not in assembly.failures:
+            assembly.degraded.pop(index, None)
+            assembly.defaulted.pop(index, None)
+            yield index, ScoreNotFinite()
 
 
 class _Timed:

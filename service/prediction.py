@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from features.errors import FeatureError, InstanceInvalid
 from features.judging import Assembly
+from model.errors import ScoreNotFinite
 from service.parsing import ParsedRequest
 
-InstanceError = InstanceInvalid | FeatureError
+InstanceError = InstanceInvalid | FeatureError | ScoreNotFinite
 """Why one instance cannot be scored."""
 
 Scores = Sequence[float] | None

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from features import errors as features_errors
+from model import errors as model_errors
 from service import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -127,6 +128,8 @@ TABLE: Final[Mapping[type[Exception], ProblemType]] = MappingProxyType(
         features_errors.StoreAnswerInvalid: ProblemType(
             "features-invalid", 502, "The feature store's answer cannot be right"
         ),
+        # 422, though nobody is at fault: a 5xx would invite callers to ask for the very same again
+        model_errors.ScoreNotFinite: ProblemType("score-not-finite", 422, "The model gives no finite score"),
     }
 )
 """Exception class to problem; a subclass without a row of its own takes its nearest ancestor's."""
@@ -136,6 +139,7 @@ _OWN_WORDS: Final = (
     features_errors.InstanceInvalid,
     features_errors.FeatureError,
     features_errors.DeadlineExceeded,
+    model_errors.ScoreNotFinite,
 )
 """Errors whose message is written for callers; what a store's error says is for the operator."""
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.assembly import Assembler, Piece, as_float32
 from features.events import Observer
+from model.errors import ScoresNotFinite
 from model.scorer import CatBoostScorer
 from service.events import RowsScored
 from service.prediction import Scores
@@ -28,7 +32,7 @@ class Scoring:
         self._has_classes = scorer.signature.classes is not None
 
     def __call__(self, pieces: Sequence[Piece]) -> Sequence[Sequence[Scores]]:
-        """The scores of every instance of each piece, None for those that have failed.
+        """The scores of every instance of each piece, None for those that have failed or have no finite score.
 
         Raises:
             ScoringFailed: CatBoost refuses the matrix.
@@ -38,9 +42,12 @@ class Scoring:
         sound = _sound(pieces)
         if sound is not None:
             numeric, categorical = numeric[sound], categorical[sound]
-        scored = self._scorer.score(numeric, categorical)
-        self._observer.observe(RowsScored(len(scored), scored[:, -1] if self._has_classes else None))
-        rows: list[Scores] = scored.tolist()
+        try:
+            scored = self._scorer.score(numeric, categorical)
+            rows: list[Scores] = scored.tolist()
+        except ScoresNotFinite as error:
+            scored, rows = _finite(error.scores)
+        self._observer.observe(RowsScored(len(rows), scored[:, -1] if self._has_classes else None))
         if sound is not None:
             scores = iter(rows)
             rows = [next(scores) if one else None for one in sound]
@@ -49,6 +56,12 @@ class Scoring:
             answers.append(rows[row : row + stop - start])
             row += stop - start
         return answers
+
+
+def _finite(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Scores]]:
+    """The scores of those rows that have any, for a sum would be NaN for good; and of all rows, None for the others."""
+    found = ~np.isnan(scores[:, -1])
+    return scores[found], [row if one else None for row, one in zip(scores.tolist(), found.tolist(), strict=True)]
 
 
 def _sound(pieces: Sequence[Piece]) -> list[bool] | None:

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
-from catboost import CatBoostClassifier
+from catboost import CatBoostClassifier, CatBoostRegressor
 from hypothesis import settings
 
 from features.clock import Clock, ManualClock, SystemClock
@@ -155,6 +155,31 @@ def train() -> Callable[[Sequence[str], Sequence[str]], bytes]:
     return lambda names, categories=(): trained(tuple(names), tuple(categories))
 
 
+@pytest.fixture(scope="session")
+def overflowing() -> Callable[..., bytes]:
+    """`overflowing(names, categories)`: a `model.cbm` whose score is infinite where the first feature is above 90."""
+
+    @cache
+    def trained(names: tuple[str, ...], categories: tuple[str, ...]) -> bytes:
+        numbers = np.random.default_rng(4).uniform(0, 100, (300, len(names)))
+        words = {name: [f"{'abc'[int(value) % 3]}" for value in numbers[:, names.index(name)]] for name in categories}
+        frame = pd.DataFrame({name: words.get(name, numbers[:, at]) for at, name in enumerate(names)})
+        above = numbers[:, 0] > 90
+        target = np.where(above, 20, 1 + numbers[:, 1:].mean(axis=1) / 25)
+        model = CatBoostRegressor(
+            loss_function="Poisson", iterations=80, depth=3, learning_rate=0.2, thread_count=1, verbose=False,
+            allow_writing_files=False, random_seed=1,
+        ).fit(frame, target, cat_features=list(categories))  # fmt: skip
+        raw = model.predict(frame, prediction_type="RawFormulaVal")
+        scale, bias = model.get_scale_and_bias()
+        wider = 1_000 / (raw[above].min() - raw[~above].max())  # e to the power of more than 709 overflows
+        model.set_scale_and_bias(scale * wider, (bias - raw[~above].max()) * wider)
+        blob: bytes = model._serialize_model()
+        return blob
+
+    return lambda names, categories=(): trained(tuple(names), tuple(categories))
+
+
 @pytest.fixture
 def write_bundle(tmp_path: Path) -> Callable[..., Path]:
     """`write_bundle(model, serving=None, golden=None)`: the folder of a new bundle."""
@@ -177,14 +202,17 @@ def write_bundle(tmp_path: Path) -> Callable[..., Path]:
 def shop(
     train: Callable[[Sequence[str], Sequence[str]], bytes], write_bundle: Callable[..., Path]
 ) -> Callable[..., Path]:
-    """`shop(account=", max_age: 1h", …)`: a bundle of three views, with more said about a view or a feature."""
+    """`shop(account=", max_age: 1h", …)`: a bundle of three views, with more said about a view or a feature.
 
-    def make(**more: str) -> Path:
+    `shop(overflowing)` has a model that gives no finite score where the balance is above 90.
+    """
+
+    def make(trained: Callable[..., bytes] = train, **more: str) -> Path:
         text = _SHOP
         for place in ("account", "risk", "balance", "rate"):
             text = text.replace(f"${place}", more.get(place, ""))
         names = ("balance", "city", "visits", "rate", "amount", "amount_to_balance")
-        return write_bundle(train(names, ("city",)), text)
+        return write_bundle(trained(names, ("city",)), text)
 
     return make
 

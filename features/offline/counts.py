@@ -46,16 +46,23 @@ class Counts:
             self.reads += 1
             self.keys_read += event.keys if event.outcome == "ok" else 0
 
-    def add(self, assembly: Assembly, views: Sequence[FeatureView], max_age_s: float | None = None) -> None:
+    def add(
+        self,
+        assembly: Assembly,
+        views: Sequence[FeatureView],
+        max_age_s: float | None = None,
+        unscored: int = 0,
+    ) -> None:
         """Counts what was judged of one chunk.
 
         Args:
             assembly: What was judged.
             views: The spec's.
             max_age_s: How old a value was allowed to be, if its view allows more.
+            unscored: How many instances failed only after that.
         """
         self.instances += len(assembly.instances)
-        self.failed += len(assembly.failures)
+        self.failed += len(assembly.failures) + unscored
         self.degraded += sum(assembly.degraded.values())
         self.defaulted += sum(assembly.defaulted.values())
         for place, values in assembly.absent.items():

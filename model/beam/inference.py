@@ -8,8 +8,11 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from model.beam.contract import BundleContract
 from model.beam.enrichment import Vector
-from model.errors import ScoringFailed
+from model.errors import ScoreNotFinite, ScoresNotFinite, ScoringFailed
 from model.scorer import CatBoostScorer
+
+Inference = list[float] | ScoringFailed | ScoreNotFinite
+"""The model's outputs for one vector, in the order of its classes; or why there are none."""
 
 _AT_ONCE: Final = 1_000
 """Vectors scored in one call; CatBoost gains nothing from more, and no row waits for long."""
@@ -30,8 +33,7 @@ class LoadedModel:
 class CatBoostModelHandler(ModelHandler[Vector, PredictionResult, LoadedModel]):
     """Loads a bundle's model once per worker process and scores `Vector`s with it.
 
-    The inference of a vector is the list of the model's outputs, in the order of its classes; None where they are not
-    finite numbers.
+    The inference of a vector is an `Inference`: the list of the model's outputs, or an error in its place.
     """
 
     def __init__(self, contract: BundleContract) -> None:
@@ -55,10 +57,10 @@ class CatBoostModelHandler(ModelHandler[Vector, PredictionResult, LoadedModel]):
     ) -> Iterable[PredictionResult]:
         """See `ModelHandler.run_inference`."""
         try:
-            scores: list[list[float] | None] = [*_scores(batch, model.scorer)]
-        except ScoringFailed:  # of one of them; the others have scores
-            scores = [_score_alone(one, model.scorer) for one in batch]
-        return [PredictionResult(one, found, self._contract.digest) for one, found in zip(batch, scores, strict=True)]
+            found = _scores(batch, model.scorer)
+        except ScoringFailed:  # because of one of them; the others have scores
+            found = [_score_alone(one, model.scorer) for one in batch]
+        return [PredictionResult(one, told, self._contract.digest) for one, told in zip(batch, found, strict=True)]
 
     def get_num_bytes(self, batch: Sequence[Vector]) -> int:
         """See `ModelHandler.get_num_bytes`; what it is shipped with pickles the batch to find out."""
@@ -69,17 +71,21 @@ class CatBoostModelHandler(ModelHandler[Vector, PredictionResult, LoadedModel]):
         return "keyscore_catboost"
 
 
-def _scores(batch: Sequence[Vector], scorer: CatBoostScorer) -> list[list[float]]:
+def _scores(batch: Sequence[Vector], scorer: CatBoostScorer) -> list[Inference]:
     packed = np.frombuffer(b"".join([one.numbers for one in batch]), dtype=np.float32)
     numbers = packed.reshape(len(batch), len(scorer.signature.numeric))
     categories = np.empty((len(batch), len(scorer.signature.categorical)), dtype=object)
     categories[:] = [one.categories for one in batch]
-    found: list[list[float]] = scorer.score(numbers, categories).tolist()
+    try:
+        found: list[Inference] = scorer.score(numbers, categories).tolist()
+    except ScoresNotFinite as error:
+        lost = np.isnan(error.scores[:, -1])
+        return [ScoreNotFinite() if gone else row for row, gone in zip(error.scores.tolist(), lost, strict=True)]
     return found
 
 
-def _score_alone(one: Vector, scorer: CatBoostScorer) -> list[float] | None:
+def _score_alone(one: Vector, scorer: CatBoostScorer) -> Inference:
     try:
         return _scores([one], scorer)[0]
-    except ScoringFailed:
-        return None
+    except ScoringFailed as error:
+        return error

@@ -13,7 +13,7 @@ from model.beam.contract import BundleContract
 from model.beam.dead_letters import FAILED, dead_letter
 from model.beam.enrichment import Demands, Enrich
 from model.beam.inference import CatBoostModelHandler
-from model.errors import ScoringFailed
+from model.errors import ModelError
 
 _PREDICTIONS: Final = "predictions"
 _FAILURES: Final = "failures"
@@ -89,9 +89,8 @@ class Tell(beam.DoFn):
     def process(self, element: tuple[Any, PredictionResult]) -> Iterator[Any]:
         """See `DoFn.process`."""
         sent, result = element
-        if result.inference is None:
-            why = ScoringFailed("the model gave a score that is not a finite number")
-            yield beam.pvalue.TaggedOutput(FAILED, dead_letter(sent, why))
+        if isinstance(result.inference, ModelError):
+            yield beam.pvalue.TaggedOutput(FAILED, dead_letter(sent, result.inference))
         else:
             yield {"instance": sent, "prediction": result.inference}
 

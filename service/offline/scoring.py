@@ -9,7 +9,7 @@ it scores.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from features.assembly import Assembler, as_float32
 from features.clock import Clock
-from features.errors import FeatureError
 from features.freshness import Bounds
 from features.judging import Assembly
 from features.offline.counts import Counts
@@ -25,7 +24,9 @@ from features.offline.reading import PatientReading
 from features.planning import Instances, Planner, Shared
 from features.sharing import SharedJudge
 from features.values import Retrieved
+from model.errors import ScoreNotFinite, ScoresNotFinite
 from service.bundle import Bundle
+from service.prediction import InstanceError
 
 _NO_BOUNDS: Final = Bounds()
 
@@ -41,7 +42,7 @@ class Scored(NamedTuple):
 
     assembly: Assembly
     scores: NDArray[np.float64]
-    failures: dict[int, FeatureError]
+    failures: Mapping[int, InstanceError]
 
 
 class OfflineScoring:
@@ -100,7 +101,8 @@ class OfflineScoring:
         plan = await asyncio.to_thread(self._planner.plan_shared, instances)
         rows = await self._reading.read([one.lookup for one in plan])
         scored = await asyncio.to_thread(self._score, instances, plan, rows)
-        self.counts.add(scored.assembly, self.bundle.spec.views, self._bounds.max_age_s)
+        unscored = len(scored.failures) - len(scored.assembly.failures)
+        self.counts.add(scored.assembly, self.bundle.spec.views, self._bounds.max_age_s, unscored)
         return scored
 
     def _score(self, instances: Instances, plan: Sequence[Shared], rows: Sequence[Sequence[Retrieved]]) -> Scored:
@@ -109,12 +111,29 @@ class OfflineScoring:
         vectors = self._assembler.shared_vectors(assembly)
         numeric, categorical = as_float32(vectors.numeric), vectors.categorical
         if not assembly.failures:
-            return Scored(assembly, self._predict(numeric, categorical), assembly.failures)
+            return _scored(assembly, self._predict(numeric, categorical))
         sound = np.ones(len(instances), dtype=bool)
         sound[list(assembly.failures)] = False
         scores = np.full((len(instances), self.bundle.scorer.signature.n_outputs), np.nan)
         scores[sound] = self._predict(numeric[sound], categorical[sound])
-        return Scored(assembly, scores, assembly.failures)
+        return _scored(assembly, scores)
 
     def _predict(self, numeric: NDArray[np.float32], categorical: NDArray[np.object_]) -> NDArray[np.float64]:
-        return self.bundle.scorer.score(numeric, categorical, threads=self._threads)
+        try:
+            return self.bundle.scorer.score(numeric, categorical, threads=self._threads)
+        except ScoresNotFinite as error:
+            return error.scores
+
+
+def _scored(assembly: Assembly, scores: NDArray[np.float64]) -> Scored:
+    """The outcome; who is without a score though nothing failed before, has failed by that."""
+    missing = np.flatnonzero(np.isnan(scores[:, -1])).tolist()
+    if len(missing) == len(assembly.failures):
+        return Scored(assembly, scores, assembly.failures)
+    failures: dict[int, InstanceError] = {**assembly.failures}
+    for index in missing:
+        if index not in failures:  # nothing was scored with what was used in place of values
+            assembly.degraded.pop(index, None)
+            assembly.defaulted.pop(index, None)
+            failures[index] = ScoreNotFinite()
+    return Scored(assembly, scores, failures)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from features.stores.sqlite_writer import SqliteWriter, StoredRow
+from features.values import DType
 from model.beam.connecting import SqliteAddress
 from model.beam.contract import BundleContract
 from model.beam.dead_letters import Unreadable
@@ -63,6 +65,23 @@ def test_with_fail_the_pipeline_fails_and_says_why(
     predict = Predict(shop_contract, SqliteAddress(shop_store), on_error=OnError.FAIL)
     with pytest.raises(Exception, match="holds no row for this entity"):
         predicted([GOOD[0], UNKNOWN], predict)
+
+
+def test_what_the_model_gives_no_finite_score_is_told_alone(
+    shop: Callable[..., Path], overflowing: Callable[..., bytes], tmp_path: Path, predicted: Callable[..., Any]
+) -> None:
+    """A balance of 80 has one, a balance of 95 has none."""
+    path = tmp_path / "rich.sqlite"
+    with SqliteWriter(path) as writer:
+        accounts = [StoredRow("C1", {"balance": 80.0, "city": "a"}), StoredRow("C3", {"balance": 95.0, "city": "a"})]
+        writer.replace_view("account", ("customer_id",), {"balance": DType.FLOAT, "city": DType.STRING}, accounts)
+        writer.replace_view("activity", ("customer_id",), {"visits": DType.INT}, [])
+        writer.replace_view("risk", ("merchant_id",), {"rate": DType.FLOAT}, [StoredRow("M1", {"rate": 33.0})])
+    predict = Predict(BundleContract.of(str(shop(overflowing))), SqliteAddress(path))
+    ran = predicted([["C1", "M1", 1], ["C3", "M1", 1]], predict)
+    assert [row["instance"] for row in ran.predictions] == [["C1", "M1", 1]]
+    why = {"type": "ScoreNotFinite", "detail": "the model gave a score that is not a finite number"}
+    assert ran.failures == [{"instance": ["C3", "M1", 1], "error": why}]
 
 
 def test_nulls_and_defaults_score_as_the_spec_says_and_are_counted(

@@ -1,5 +1,6 @@
 """The model handler scores as the service's scorer does, and one bad row hurts no other."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from model.beam.contract import BundleContract
 from model.beam.enrichment import Vector
 from model.beam.inference import CatBoostModelHandler, LoadedModel
-from model.errors import ArtifactError, ScoringFailed
+from model.errors import ArtifactError, ScoreNotFinite, ScoringFailed
 from model.scorer import CatBoostScorer
 
 
@@ -38,23 +39,52 @@ def test_a_batch_scores_as_its_rows_do_alone(contract: BundleContract) -> None:
 
 
 class Brittle(CatBoostScorer):
-    """Refuses any matrix with a 7 in it, as CatBoost does one whose score would be infinite."""
+    """Refuses any matrix with a 7 in it."""
 
     def score(
         self, numeric: NDArray[np.float32], categorical: object = None, *, threads: int = 1
     ) -> NDArray[np.float64]:
         if (numeric[:, 0] == 7).any():
-            raise ScoringFailed("the model gave a score that is not a finite number")
+            raise ScoringFailed("CatBoost refused the matrix")
         return super().score(numeric, categorical, threads=threads)  # type: ignore[arg-type, unused-ignore]
 
 
-def test_a_row_without_a_finite_score_leaves_its_neighbours_theirs(contract: BundleContract) -> None:
+def test_a_row_that_is_refused_says_so_itself_and_leaves_its_neighbours_theirs(contract: BundleContract) -> None:
     handler = CatBoostModelHandler(contract)
     sound = handler.load_model().scorer
     brittle = LoadedModel(Brittle(sound._model, sound.signature))
     found = [one.inference for one in handler.run_inference(BATCH, brittle)]
     expected = [one.inference for one in handler.run_inference(BATCH, LoadedModel(sound))]
-    assert found == [None if at == 7 else one for at, one in enumerate(expected)]
+    assert isinstance(found[7], ScoringFailed)
+    assert str(found[7]) == "CatBoost refused the matrix"
+    assert [*found[:7], *found[8:]] == [*expected[:7], *expected[8:]]
+
+
+class Counting(CatBoostScorer):
+    """Counts calls."""
+
+    calls = 0
+
+    def score(
+        self, numeric: NDArray[np.float32], categorical: object = None, *, threads: int = 1
+    ) -> NDArray[np.float64]:
+        Counting.calls += 1
+        return super().score(numeric, categorical, threads=threads)  # type: ignore[arg-type, unused-ignore]
+
+
+def test_a_row_without_a_finite_score_has_none_and_no_other_is_scored_again(
+    shop: Callable[..., Path], overflowing: Callable[..., bytes]
+) -> None:
+    handler = CatBoostModelHandler(BundleContract.of(str(shop(overflowing))))
+    sound = handler.load_model().scorer
+    batch = [vector(95 if at == 7 else at, 1, 2, at * 2, 4) for at in range(40)]
+    counting = LoadedModel(Counting(sound._model, sound.signature))
+    found = [one.inference for one in handler.run_inference(batch, counting)]
+    assert Counting.calls == 1
+    others = handler.run_inference([*batch[:7], *batch[8:]], LoadedModel(sound))
+    assert [*found[:7], *found[8:]] == [one.inference for one in others]
+    assert isinstance(found[7], ScoreNotFinite)
+    assert str(pickle.loads(pickle.dumps(found[7]))) == str(found[7])  # noqa: S301  # as Beam may do between workers
 
 
 def test_a_worker_that_finds_another_model_refuses_it(contract: BundleContract, train: Callable[..., bytes]) -> None:

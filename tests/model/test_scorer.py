@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from catboost import CatBoostClassifier, Pool
 
-from model.errors import ModelInvalid, ScoringFailed
+from model.errors import ModelInvalid, ScoresNotFinite, ScoringFailed
 from model.scorer import CatBoostScorer
 from model.signature import DEFAULT_THRESHOLD, PredictionType, Task
 
@@ -209,6 +209,34 @@ def test_a_score_that_is_not_finite_is_refused(trained: Train) -> None:
     scorer._model.set_scale_and_bias(1e6, 0.0)  # e to the power of this overflows
     with pytest.raises(ScoringFailed, match="finite"):
         scorer.score(one.numeric)
+
+
+def test_rows_beside_one_without_a_finite_score_have_theirs_bit_by_bit(trained: Train) -> None:
+    one = trained("poisson")
+    scorer = scorer_of(one)
+    raw = scorer._model.predict(one.numeric, prediction_type="RawFormulaVal")
+    scale, bias = scorer._model.get_scale_and_bias()
+    scorer._model.set_scale_and_bias(scale, bias + 709.7 - np.median(raw))  # of about half of the rows it overflows
+    with pytest.raises(ScoresNotFinite) as caught:
+        scorer.score(one.numeric)
+    lost = np.isnan(caught.value.scores).all(axis=1)
+    assert 20 < lost.sum() < len(one.numeric) - 20
+    np.testing.assert_array_equal(caught.value.scores[~lost], scorer.score(one.numeric[~lost]))
+    for at in np.flatnonzero(lost):
+        with pytest.raises(ScoresNotFinite):
+            scorer.score(one.numeric[at : at + 1])
+
+
+def test_a_row_one_of_whose_outputs_is_not_finite_has_none(trained: Train) -> None:
+    one = trained("several targets")
+    scorer = scorer_of(one)
+    scorer._model.set_scale_and_bias(1e307, [1.79e308, 0.0])  # where the first output is above 0.08, it overflows
+    with pytest.raises(ScoresNotFinite) as caught:
+        scorer.score(one.numeric)
+    lost = np.isnan(caught.value.scores)
+    assert 0 < lost[:, 0].sum() < len(one.numeric)
+    np.testing.assert_array_equal(lost[:, 0], lost[:, 1])
+    assert np.isfinite(caught.value.scores[~lost]).all()
 
 
 # --- what the model says about itself ---

@@ -6,6 +6,7 @@ from types import ModuleType
 import pytest
 
 from features import errors as features_errors
+from model import errors as model_errors
 from service import errors
 from service.problems import INTERNAL, TABLE, Problem, problem_for
 
@@ -31,6 +32,7 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
     (features_errors.StoreAnswerInvalid(STORE_WORDS), 502, "features-invalid"),
     (features_errors.StoreAnswerTooLarge(STORE_WORDS), 502, "features-invalid"),
     (features_errors.DeadlineExceeded("late"), 504, "deadline-exceeded"),
+    (model_errors.ScoreNotFinite(), 422, "score-not-finite"),
 ]
 FOR_THE_OPERATOR = {
     errors.ServiceError,
@@ -69,6 +71,15 @@ def test_every_error_has_its_status_and_stable_type(error: Exception, status: in
     assert document["title"]
     assert document["detail"]
     assert STORE_WORDS not in json.dumps(document)
+
+
+def test_a_score_that_is_not_finite_is_told_with_the_instance_and_not_to_be_asked_for_again() -> None:
+    problem = problem_for(errors.InstanceFailed(3, model_errors.ScoreNotFinite()))
+    assert (problem.detail, problem.members) == (
+        "instance 3: the model gave a score that is not a finite number",
+        {"index": 3},
+    )
+    assert "retry-after" not in problem.headers()
 
 
 def test_no_error_that_a_request_can_meet_is_left_out_of_the_table() -> None:

@@ -1,5 +1,6 @@
 """Rows of many requests in one matrix and one call: every request gets the scores that it would have got alone."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from catboost import CatBoostClassifier
 
 from features.assembly import Assembler, Piece, as_float32
 from features.events import Event
@@ -15,10 +17,12 @@ from features.judging import Judge
 from features.planning import Instance, Instances
 from features.spec import Spec, single_view_spec
 from features.values import DType, Retrieved, Value
+from model.batching import Batcher
 from model.scorer import CatBoostScorer
 from service.bundle import Bundle, load_bundle
 from service.events import RowsScored
 from service.scoring import Scoring
+from service.telemetry.tally import Tally
 from service.wiring import assembler_of
 
 WALL = 1_700_000_000.0
@@ -128,6 +132,60 @@ def test_an_instance_that_failed_is_not_scored_and_leaves_its_neighbours_alone(s
     assert [call.rows for call in calls] == [2, 1, 1]
     assert calls[0].scores is not None
     np.testing.assert_array_equal(calls[0].scores, [(scored or [])[-1], (neighbour or [])[-1]])
+
+
+@pytest.fixture
+def overflowing_bundle(shop: Callable[..., Path], overflowing: Callable[..., bytes]) -> Bundle:
+    return load_bundle(str(shop(overflowing)))
+
+
+def test_a_row_without_a_finite_score_has_none_and_leaves_its_neighbours_alone(overflowing_bundle: Bundle) -> None:
+    scoring = Scoring(assembler_of(overflowing_bundle), overflowing_bundle.scorer, Notes())
+    alone = [scoring([judged(overflowing_bundle, balance)])[0][0] for balance in (80.0, 20.0)]
+    assert None not in alone
+    found = scoring([judged(overflowing_bundle, None, 80.0, 95.0), judged(overflowing_bundle, 20.0)])
+    assert found == [[None, alone[0], None], [alone[1]]]
+    assert scoring([judged(overflowing_bundle, 95.0)]) == [[None]]
+
+
+@pytest.mark.anyio
+async def test_a_row_without_a_finite_score_costs_nobody_a_second_call(overflowing_bundle: Bundle) -> None:
+    scoring = Scoring(assembler_of(overflowing_bundle), overflowing_bundle.scorer, notes := Notes())
+    calls = []
+
+    def together(pieces: Sequence[Piece]) -> Any:
+        calls.append(len(pieces))
+        return scoring(pieces)
+
+    batcher: Batcher[Piece, Any] = Batcher(together)
+    bad, good = judged(overflowing_bundle, 95.0), judged(overflowing_bundle, 20.0)
+    (first,), (second,) = await asyncio.gather(batcher.submit(bad), batcher.submit(good))
+    assert calls == [2]
+    assert [event.rows for event in notes.events if isinstance(event, RowsScored)] == [2]
+    assert (first, [[second]]) == (None, scoring([good]))
+
+
+@pytest.fixture(scope="module")
+def half_finite() -> CatBoostScorer:
+    """A model of three classes that has no probabilities for about half of its rows: infinite less infinite is none."""
+    numbers = np.random.default_rng(5).uniform(0, 100, (300, 3))
+    model = CatBoostClassifier(iterations=20, thread_count=1, verbose=False, allow_writing_files=False, random_seed=1)
+    model.fit(numbers, np.digitize(numbers[:, 0], [30, 60]))
+    highest = model.predict(numbers, prediction_type="RawFormulaVal").max(axis=1)
+    model.set_scale_and_bias(1.79e308 / float(np.median(highest)), [0.0, 0.0, 0.0])
+    return CatBoostScorer.from_bytes(model._serialize_model())
+
+
+def test_probabilities_that_are_none_are_not_counted(half_finite: CatBoostScorer) -> None:
+    """A sum that NaN was once added to is NaN until the process ends."""
+    features = [(name, DType.FLOAT) for name in half_finite.signature.features]
+    spec = single_view_spec(name="plain", view="plain", source=None, keys=("id",), features=features)
+    pieces, tally = list(requests(spec, 600, seed=6)), Tally()
+    rows = [row for answer in Scoring(Assembler(spec, ()), half_finite, tally)(pieces) for row in answer]
+    scores = [row[-1] for row in rows if row is not None]
+    assert 0 < len(scores) < len(rows) == 600
+    assert sum(tally.scores.counts) == len(scores)
+    assert tally.scores.total == pytest.approx(sum(scores))
 
 
 def test_when_nothing_can_be_scored_nothing_is(shop_bundle: Bundle) -> None:

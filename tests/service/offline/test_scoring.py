@@ -18,6 +18,7 @@ from features.provenance import explain
 from features.spec import Spec
 from features.stores.memory import MemoryStore
 from features.values import Source
+from model.errors import ScoreNotFinite
 from service.offline.scoring import Scored
 from service.offline.wiring import offline_scoring
 from service.parsing import RequestParser
@@ -119,6 +120,23 @@ async def test_failures_are_told_by_instance_as_online(
     assert kinds == {1: FeatureAbsent, 3: FeatureUnread, 4: EntityNotFound}
     assert scored.scores[0].tolist() == scored.scores[2].tolist()
     assert np.isnan(scored.scores[[1, 3, 4]]).all()
+
+
+async def test_who_has_no_finite_score_fails_alone_and_nothing_counts_as_used_for_it(
+    shop: Callable[..., Path], overflowing: Callable[..., bytes], goods: MemoryStore, serve: Serve, clock: ManualClock
+) -> None:
+    goods.put("account", "C3", {"balance": 95.0, "city": "a"}, clock.wall() - 100)  # its visits have their default
+    bundle = shop(overflowing)
+    for names in (("C1", "C3", "C2"), ("C1", "C3", "nobody", "C2", "C3"), ("C3",)):
+        sent = [{"customer_id": name, "merchant_id": "M1", "amount": 1} for name in names]
+        async with offline_scoring(Settings(bundle=str(bundle)), Platform(), store=goods, clock=clock) as engine:
+            scored = await engine.score(understood(sent, engine.bundle.spec))
+        kinds = {index: type(error) for index, error in scored.failures.items()}
+        wanted = {"C3": ScoreNotFinite, "nobody": EntityNotFound}
+        assert kinds == {at: wanted[name] for at, name in enumerate(names) if name in wanted}
+        assert (engine.counts.instances, engine.counts.failed) == (len(names), len(kinds))
+        assert (engine.counts.defaulted, scored.assembly.defaulted) == (0, {})
+        assert offline(scored) == await online(await serve(bundle, goods), sent)
 
 
 async def test_when_every_instance_fails_there_are_no_scores(
