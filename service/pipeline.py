@@ -172,7 +172,7 @@ class Pipeline:
         if deadline.passed:
             raise DeadlineExceeded("the deadline passed before scoring")
         scores = await self.score(assembly, deadline, watch)
-        if scores.count(None) > len(assembly.failures):
+        if not all(scores) and scores.count(None) > len(assembly.failures):
             failures.update({request.indexes[index]: error for index, error in _unscored(assembly, scores)})
             self._refuse_failures(failures, parameters.on_error)
         return Prediction(request, assembly, scores, failures)
