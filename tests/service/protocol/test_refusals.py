@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.events import RequestEnded, RequestShed
+from service.events import RequestRefused, RequestShed
 
 pytestmark = pytest.mark.anyio
 
@@ -43,10 +43,22 @@ async def test_a_small_request_may_be_followed_by_others(full: Any, pieces: list
     assert (await caller.answer()).status == 200
 
 
-async def test_it_is_told_to_the_observers(full: Any) -> None:
+async def test_it_is_told_to_the_observers_as_what_has_no_duration(full: Any) -> None:
     caller = await full.caller(SMALL)
     await caller.answer()
-    assert full.events == [RequestShed("interactive", "limit"), RequestEnded("/predict", 503, 0.0)]
+    assert full.events == [RequestShed("interactive", "limit"), RequestRefused("/predict", 503)]
+
+
+async def test_what_is_no_request_at_all_is_told_to_them_too(site: Any) -> None:
+    caller = await site.caller(b"GARBAGE\r\n\r\n")
+    await caller.rest()
+    assert site.events == [RequestRefused("other", 400)]
+
+
+async def test_a_request_that_has_had_its_answer_is_not_told_again_when_its_body_breaks(full: Any) -> None:
+    caller = await full.caller(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"zzz")
+    await caller.rest()
+    assert full.events == [RequestShed("large", "limit"), RequestRefused("/predict", 503)]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from features.events import CacheLookedUp, Event, ReadAttempted, ReadRefused, St
 from service.events import (
     InstancesAssembled,
     RequestEnded,
+    RequestRefused,
     RequestShed,
     RowsAged,
     RowsScored,
@@ -27,7 +28,7 @@ from service.telemetry.tally import Tally
 
 EVENTS: list[Event] = [
     RequestEnded("/predict", 200, 0.003),
-    RequestEnded("/predict", 503, 0.0001),
+    RequestRefused("/predict", 503),
     RequestEnded("other", 404, 11.0),
     RequestEnded("/readyz", 503, 0.0002),
     StageEnded(Stage.PARSE, 0.0004),
