@@ -315,8 +315,16 @@ class GuardedProtocol(HttpToolsProtocol):
         request_id = request_id_of(self.headers or ())
         self.transport.write(refusal(problem, request_id, self.server_state.default_headers, closes=closes))
         self._door.observer.observe(RequestRefused(route, problem.type.status))
+        if self._door.access_log.wants_refused:
+            self._write_line(problem, route, request_id)
         if closes:
             self._linger()
+
+    def _write_line(self, problem: Problem, route: str, request_id: str) -> None:
+        method = self.parser.get_method().decode("ascii") if self.awaits == "body" else ""  # not known any earlier
+        state = {"request_id": request_id, "problem": problem.type.slug}
+        scope = {"method": method, "headers": self.headers or (), "state": state}
+        self._door.access_log.write(scope, route, problem.type.status, self._clock.monotonic() - self.since)
 
     def _linger(self) -> None:
         if self.awaits == "end":

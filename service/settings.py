@@ -137,7 +137,8 @@ class Settings(BaseSettings):
     """One JSON object per line for Cloud Logging, or plain text; auto is text at a terminal, else JSON."""
 
     access_log: Literal["off", "errors", "all"] = "errors"
-    """Which requests are logged one by one: errors are answers of 500 and above, other than refusals at admission."""
+    """Which requests are logged one by one: errors are answers of 500 and above, other than refusals at admission; all
+    has those, too, and what is no proper HTTP."""
 
     otlp_endpoint: str | None = None
     """Base URL to push metrics and traces to, as OTLP over HTTP; OTEL_EXPORTER_OTLP_ENDPOINT fills it."""
