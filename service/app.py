@@ -187,7 +187,14 @@ def _add_health_routes(app: FastAPI) -> None:
 
 
 def _add_routes_about_it(app: FastAPI) -> None:
+    service: Service = app.state.service
+    one_of_many: dict[int | str, dict[str, Any]] = {404: problem_response("One worker cannot speak for the others.")}
     app.add_api_route("/metadata", metadata, tags=["about"], response_model=Metadata, summary="What is served")
     app.add_api_route(
-        "/metrics", metrics, tags=["about"], response_class=PlainTextResponse, summary="Prometheus metrics"
+        "/metrics",
+        metrics,
+        tags=["about"],
+        response_class=PlainTextResponse,
+        summary="Prometheus metrics",
+        responses=one_of_many if service.settings.workers > 1 else None,
     )

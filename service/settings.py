@@ -104,7 +104,8 @@ class Settings(BaseSettings):
     that load balancers go elsewhere before anything is refused."""
 
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve on the port; one that dies is replaced. Each has a cache of its own."""
+    """Processes that serve on the port; one that dies is replaced. Each has a cache of its own. With more than one,
+    /metrics answers 404 and metrics can only be pushed."""
 
     admin_port: int | None = Field(default=None, ge=0, le=65535)
     """Port for /metrics, /metadata, /docs and the health routes; the main port then answers only predictions and

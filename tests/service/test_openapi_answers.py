@@ -113,6 +113,17 @@ async def test_an_outage_is_published_too(
     check(document, answer)
 
 
+async def test_the_metrics_of_one_of_many_workers_are_published_as_what_cannot_be_had(
+    serve: Serve, shop: Callable[..., Path], goods: MemoryStore, document: dict[str, Any]
+) -> None:
+    one_of_two = await serve(shop(), goods, workers=2)
+    answer = await one_of_two.get("/metrics")
+    assert answer.status_code == 404
+    assert answer.json()["type"].endswith(":one-of-many")
+    check((await one_of_two.get("/openapi.json")).json(), answer, "get")
+    assert "404" not in document["paths"]["/metrics"]["get"]["responses"]
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metadata", "/metrics"])
 async def test_the_other_routes_answer_what_is_published(
     client: httpx.AsyncClient, document: dict[str, Any], path: str
