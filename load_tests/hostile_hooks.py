@@ -54,10 +54,10 @@ def valid_is_accepted(ctx: CheckContext, response: Response, case: schemathesis.
 def invalid_is_refused(ctx: CheckContext, response: Response, case: schemathesis.Case[Any]) -> None:
     """What the schema excludes is refused, or, where the caller wants that (`on_error: null`), null in its place.
 
-    Such a request may also be late, where the caller left next to no time.
+    It may also be late, where the caller left next to no time: a header says so before anybody looks into the body.
     """
     forgiven = _parameters(case).get("on_error") == "null"
-    if forgiven and (_was_late(case, response) or (response.status_code == _OK and _some_refused(response))):
+    if _was_late(case, response) or (forgiven and response.status_code == _OK and _some_refused(response)):
         return
     negative_data_rejection(ctx, response, case)
 

@@ -30,14 +30,16 @@ class AccessLog:
 
     Attributes:
         least_status: Requests whose status is below are not its business; asked before each `write`.
+        wants_refused: Whether those have lines, too, that are refused at the door; asked before each `write` there.
     """
 
-    __slots__ = ("_errors_only", "least_status")
+    __slots__ = ("_errors_only", "least_status", "wants_refused")
 
     def __init__(self, wanted: Literal["off", "errors", "all"]) -> None:
         """Learns which requests are wanted: none, errors, or all; see the setting `access_log`."""
         self.least_status = _LEAST_STATUS[wanted]
         self._errors_only = wanted == "errors"
+        self.wants_refused = wanted == "all"
 
     def write(self, scope: Scope, route: str, status: int, duration_s: float) -> None:
         """Writes the line of an answered request, if it is wanted.
@@ -46,7 +48,7 @@ class AccessLog:
             scope: The request, in ASGI's words.
             route: The path template; what the caller wrote into a path or query is never logged.
             status: HTTP status of the answer.
-            duration_s: From its arrival to the end of the answer.
+            duration_s: From its being let in to the end of the answer; from its first byte, if it never was.
         """
         problem = scope["state"].get("problem")
         quiet = getattr(scope.get("route"), "name", None) in _QUIET

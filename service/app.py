@@ -30,7 +30,7 @@ from service.docs import add_docs
 from service.health import livez, readyz
 from service.lean_routes import LeanRoute, Shortcut
 from service.middleware import Outermost
-from service.openapi import complete, problem_response, request_body, responses
+from service.openapi import complete, problem_response, request_body, responses, timeout_header
 from service.parameters import usual_parameters
 from service.schemas import Health, Metadata
 from service.wiring import Service
@@ -159,8 +159,11 @@ def _outermost(layers: ASGIApp, service: Service) -> Outermost:
 def _add_prediction_routes(app: FastAPI, service: Service) -> None:
     spec, settings = service.bundle.spec, service.settings
     usual = usual_parameters(settings.parameters)
-    body = {"requestBody": request_body(spec, settings.max_instances, detailed=settings.detailed, usual=usual)}
-    options: dict[str, Any] = {"methods": ["POST"], "tags": ["predictions"], "openapi_extra": body}
+    asked = {
+        "parameters": [timeout_header(max(settings.deadline_s, settings.max_deadline_s))],
+        "requestBody": request_body(spec, settings.max_instances, detailed=settings.detailed, usual=usual),
+    }
+    options: dict[str, Any] = {"methods": ["POST"], "tags": ["predictions"], "openapi_extra": asked}
     never = [
         status for status, on in ((401, service.authenticator is not None), (403, not settings.detailed)) if not on
     ]
@@ -187,7 +190,14 @@ def _add_health_routes(app: FastAPI) -> None:
 
 
 def _add_routes_about_it(app: FastAPI) -> None:
+    service: Service = app.state.service
+    one_of_many: dict[int | str, dict[str, Any]] = {404: problem_response("One worker cannot speak for the others.")}
     app.add_api_route("/metadata", metadata, tags=["about"], response_model=Metadata, summary="What is served")
     app.add_api_route(
-        "/metrics", metrics, tags=["about"], response_class=PlainTextResponse, summary="Prometheus metrics"
+        "/metrics",
+        metrics,
+        tags=["about"],
+        response_class=PlainTextResponse,
+        summary="Prometheus metrics",
+        responses=one_of_many if service.settings.workers > 1 else None,
     )

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from features.clock import Clock
 from features.events import Observer
+from service.access import AccessLog
 from service.admission import LARGE_BYTES, Admission
 from service.turnstile import Turnstile
 
@@ -19,6 +20,8 @@ _MOST_HELD_BYTES: Final = 16 * 1024 * 1024
 
 _LINGER_S: Final = 2.0
 """Seconds for which a connection that is being closed discards what still arrives."""
+
+_NO_LINES: Final = AccessLog("off")
 
 
 class Guarded(Protocol):
@@ -55,6 +58,7 @@ class Door:
         admission: Decides about prediction requests.
         clock: The time.
         observer: Who learns of requests that are refused here.
+        access_log: Who writes lines about them.
         routes: Paths of prediction requests, as they are written in a request line, and their labels.
         turnstile: Begins admitted requests.
         whole_bytes: The largest body that is received before its request is decided about.
@@ -73,6 +77,7 @@ class Door:
         paths: Iterable[str],
         receive_timeout_s: float,
         keep_alive_s: float,
+        access_log: AccessLog = _NO_LINES,
         whole_bytes: int = LARGE_BYTES,
         most_held_bytes: int = _MOST_HELD_BYTES,
     ) -> None:
@@ -87,12 +92,14 @@ class Door:
             receive_timeout_s: Seconds from a request's first byte to its last; also seconds for which a
                 client may take nothing of an answer.
             keep_alive_s: Seconds that a connection may idle between requests.
+            access_log: Who writes lines about requests that are refused here.
             whole_bytes: The largest body that is received before its request is decided about.
             most_held_bytes: Bytes of such bodies that may be held in all.
         """
         self.admission = admission
         self.clock = clock
         self.observer = observer
+        self.access_log = access_log
         self.routes = {path.encode(): path for path in paths}
         self.turnstile = turnstile
         self.whole_bytes = whole_bytes

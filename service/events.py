@@ -106,13 +106,28 @@ class ValuesSubstituted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestRefused(Event):
+    """One HTTP request was answered at the door; the app never saw it.
+
+    It has no duration: under overload thousands of refusals in a second would hide how long the others take.
+
+    Attributes:
+        route: The path of predictions that was asked for, or `other`; from a closed set.
+        status: HTTP status.
+    """
+
+    route: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestEnded(Event):
-    """One HTTP request was answered.
+    """One HTTP request that was let in was answered.
 
     Attributes:
         route: The path template, or `other`; from a closed set.
         status: HTTP status.
-        duration_s: From its arrival to the end of the answer.
+        duration_s: From its being let in to the end of the answer.
     """
 
     route: str

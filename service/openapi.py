@@ -5,6 +5,7 @@ to the parser in both directions: what the schema admits is understood, what it 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from features.keys import MAX_KEY_LENGTH, KeyDType, KeyPart
@@ -16,7 +17,7 @@ from service.schemas import DetailedAnswer, Parameters, ProblemDocument, SimpleA
 _INT64: Final[Mapping[str, Any]] = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _PROBLEMS: Final = {
-    400: "The body is not JSON.",
+    400: "The body is not JSON, `X-Request-Timeout-Ms` is no number of at least 1, or the request is no proper HTTP.",
     401: "No bearer ID token that this service takes.",
     403: "Detailed answers are not given here.",
     404: "An entity is unknown, and the policy of one of its features is `fail`.",
@@ -26,10 +27,30 @@ _PROBLEMS: Final = {
     422: "The request or one of its instances cannot be understood, a feature is null or too old, or the model gives "
     "no finite score.",
     502: "The feature store's answer cannot be right, or it refused the service.",
-    503: "At the limit, not ready, or features or the keys of ID tokens cannot be read; try again after `Retry-After` "
-    "seconds.",
+    503: "At the limit, not ready, features or the keys of ID tokens cannot be read, or features are degraded and the "
+    "request says `on_degraded: fail`; try again after `Retry-After` seconds.",
     504: "The deadline has passed.",
 }
+
+_REQUEST_ID: Final = {"description": "The caller's own if it is harmless, or a new one.", "schema": {"type": "string"}}
+_RETRY_AFTER: Final = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
+
+
+def timeout_header(max_deadline_s: float) -> dict[str, Any]:
+    """The OpenAPI parameter of the prediction routes.
+
+    Args:
+        max_deadline_s: Seconds that a request may have at most.
+    """
+    return {
+        "name": "X-Request-Timeout-Ms",
+        "in": "header",
+        "description": "Budget of the request in milliseconds, at least 1; more than "
+        f"{max_deadline_s * 1000:.0f} counts as that. Unlike `timeout_ms` it is known before the body is read; the "
+        "less of the two holds.",
+        # no `number`, which may be written as 1e3
+        "schema": {"type": "string", "pattern": r"^0*[1-9][0-9]*(\.[0-9]*)?$", "examples": ["80"]},
+    }
 
 
 def request_body(
@@ -139,6 +160,7 @@ def complete(document: dict[str, Any], guarded: Collection[str]) -> None:
     """
     components = document["components"]
     components["schemas"].setdefault(ProblemDocument.__name__, ProblemDocument.model_json_schema())
+    components["headers"] = {"X-Request-Id": _REQUEST_ID, "Retry-After": _RETRY_AFTER}
     if guarded:
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An ID token."}
         components["securitySchemes"] = {"bearer": scheme}
@@ -147,12 +169,20 @@ def complete(document: dict[str, Any], guarded: Collection[str]) -> None:
             operation["security"] = [{"bearer": []}]
             for status in (401, 503):
                 operation["responses"].setdefault(str(status), problem_response(_PROBLEMS[status]))
+    for operation in chain.from_iterable(path.values() for path in document["paths"].values()):
+        for status, response in operation["responses"].items():
+            names = ("X-Request-Id", "Retry-After") if status == "503" else ("X-Request-Id",)
+            response.setdefault("headers", {}).update({name: _component("headers", name) for name in names})
 
 
 def problem_response(description: str) -> dict[str, Any]:
     """The OpenAPI response of a problem document; `complete` brings the model itself."""
-    schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+    schema = _component("schemas", ProblemDocument.__name__)
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _component(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def _count(what: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from service.admission import PERMIT
 from service.cycles import Flow, Outlet, cycle_of, scope_of
 from service.door import Door
 from service.errors import RequestError
-from service.events import RequestEnded
+from service.events import RequestRefused
 from service.heads import MAX_HEAD_BYTES, declared_bytes, head_problem, is_large, too_large, without_upgrade
 from service.problems import MALFORMED_HTTP, RECEIPT_TIMEOUT, Problem, problem_for
 from service.receiving import WHOLE_BODY
@@ -41,6 +41,9 @@ _MAX_PIPELINED: Final = 100
 
 _PROGRESS_BYTES: Final = 256 * 1024
 """So much of an answer, or all of it, must be taken within the receive timeout; who takes less holds megabytes."""
+
+_NO_ROUTE: Final = "other"
+"""The label of what cannot be read as a request."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -236,7 +239,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._running, app = self.pipeline.pop()
             self._door.turnstile.enter(partial(self._start_asgi_task, self._running, app))
         elif self._last_word is not None:
-            self._say(self._last_word, closes=True)
+            self._say(self._last_word, _NO_ROUTE, closes=True)
         elif self.awaits == "answer":
             self._await("nothing")
         self.flow.resume_reading()
@@ -288,12 +291,11 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._deaf = True
         self._let_go()
-        self._door.observer.observe(RequestEnded("other", problem.type.status, 0.0))
         current, running = self._current, self._running
         if self._refused or (current is not None and current.response_complete):
             self._linger()  # it has had its answer
         elif running is None:
-            self._say(problem, closes=True)
+            self._say(problem, _NO_ROUTE, closes=True)
         elif current is not running:
             if current is not None:
                 self.pipeline.popleft()
@@ -305,21 +307,29 @@ class GuardedProtocol(HttpToolsProtocol):
             running.waiting_for_100_continue = False
             running.message_event.set()
             self._running = None
-            self._say(problem, closes=True)
+            self._say(problem, _NO_ROUTE, closes=True)
 
     def _refuse(self, problem: Problem, route: str, *, whole: bool) -> None:
         """Answers a prediction request in the app's place; the connection stays usable if its body is small or here."""
         self._refused = True
         stays = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         stays = stays and (whole or not (self.expect_100_continue or is_large(self.headers)))
-        self._say(problem, closes=self._door.draining or not stays)
-        self._door.observer.observe(RequestEnded(route, problem.type.status, 0.0))
+        self._say(problem, route, closes=self._door.draining or not stays)
 
-    def _say(self, problem: Problem, *, closes: bool) -> None:
+    def _say(self, problem: Problem, route: str, *, closes: bool) -> None:
         request_id = request_id_of(self.headers or ())
         self.transport.write(refusal(problem, request_id, self.server_state.default_headers, closes=closes))
+        self._door.observer.observe(RequestRefused(route, problem.type.status))
+        if self._door.access_log.wants_refused:
+            self._write_line(problem, route, request_id)
         if closes:
             self._linger()
+
+    def _write_line(self, problem: Problem, route: str, request_id: str) -> None:
+        method = self.parser.get_method().decode("ascii") if self.awaits == "body" else ""  # not known any earlier
+        state = {"request_id": request_id, "problem": problem.type.slug}
+        scope = {"method": method, "headers": self.headers or (), "state": state}
+        self._door.access_log.write(scope, route, problem.type.status, self._clock.monotonic() - self.since)
 
     def _linger(self) -> None:
         if self.awaits == "end":

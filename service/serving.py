@@ -22,6 +22,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from service.access import AccessLog
 from service.admission import LARGE_BYTES
 from service.app import create_admin_app, create_app
 from service.banner import banner
@@ -154,6 +155,7 @@ def _door(service: Service, paths: Iterable[str]) -> Door:
         service.turnstile,
         paths=paths,
         receive_timeout_s=service.settings.receive_timeout_s,
+        access_log=AccessLog(service.settings.access_log),
         whole_bytes=whole_bytes,
         keep_alive_s=_KEEP_ALIVE_S,
     )

@@ -105,7 +105,8 @@ class Settings(BaseSettings):
     that load balancers go elsewhere before anything is refused."""
 
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve on the port; one that dies is replaced. Each has a cache of its own."""
+    """Processes that serve on the port; one that dies is replaced. Each has a cache of its own. With more than one,
+    /metrics answers 404 and metrics can only be pushed."""
 
     admin_port: int | None = Field(default=None, ge=0, le=65535)
     """Port for /metrics, /metadata, /docs and the health routes; the main port then answers only predictions and
@@ -138,7 +139,8 @@ class Settings(BaseSettings):
     """One JSON object per line for Cloud Logging, or plain text; auto is text at a terminal, else JSON."""
 
     access_log: Literal["off", "errors", "all"] = "errors"
-    """Which requests are logged one by one: errors are answers of 500 and above, other than refusals at admission."""
+    """Which requests are logged one by one: errors are answers of 500 and above, other than refusals at admission; all
+    has those, too, and what is no proper HTTP."""
 
     otlp_endpoint: str | None = None
     """Base URL to push metrics and traces to, as OTLP over HTTP; OTEL_EXPORTER_OTLP_ENDPOINT fills it."""

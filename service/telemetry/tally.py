@@ -13,6 +13,7 @@ from features.events import CacheLookedUp, Event, ReadAttempted, ReadRefused, St
 from service.events import (
     InstancesAssembled,
     RequestEnded,
+    RequestRefused,
     RequestShed,
     RowsAged,
     RowsScored,
@@ -35,7 +36,7 @@ class Tally:
 
     Attributes:
         requests: By route and status.
-        request_s: Durations by route.
+        request_s: Durations by route, of requests that were let in.
         stage_s: Durations by stage, of watched requests.
         lookups: Cache look-ups by view and result.
         reads: Store reads by view and outcome.
@@ -73,6 +74,7 @@ class Tally:
         self.loop_lag_s = _durations()
         self._takers: Final[Mapping[type[Event], Callable[[Any], None]]] = {
             RequestEnded: self._request,
+            RequestRefused: self._request_refused,
             StageEnded: self._stage,
             CacheLookedUp: self._lookup,
             StoreRead: self._read,
@@ -94,6 +96,9 @@ class Tally:
     def _request(self, event: RequestEnded) -> None:
         self.requests[event.route, event.status] += 1
         self.request_s[event.route].add(event.duration_s)
+
+    def _request_refused(self, event: RequestRefused) -> None:
+        self.requests[event.route, event.status] += 1
 
     def _stage(self, event: StageEnded) -> None:
         self.stage_s[event.stage].add(event.duration_s)

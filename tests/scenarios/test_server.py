@@ -88,6 +88,18 @@ def test_a_connection_serves_many_requests_good_and_bad(port: int) -> None:
         assert detailed["predictions"][0]["scores"] == found["predictions"][0]
 
 
+def test_where_all_requests_have_a_line_so_has_one_that_is_refused_at_the_door(start: Process) -> None:
+    begun = start("--port", "0", "--access-log", "all")
+    with socket.create_connection(("127.0.0.1", ready_port(begun)), PATIENCE_S) as raw:
+        raw.sendall(b"GARBAGE\r\n\r\n")
+        answered = read_until_closed(raw)
+    named = re.search(rb"x-request-id: (\w+)", answered)
+    assert named
+    assert begun.stdout is not None
+    line = next(line for line in begun.stdout if "malformed-http" in line)
+    assert named[1].decode() in line
+
+
 def test_a_body_that_is_declared_too_large_is_413_and_the_connection_is_closed(port: int) -> None:
     for declared in (LIMIT + 1, 10 * 2**30):
         with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as raw:

@@ -9,11 +9,15 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+from features.clock import ManualClock
+from features.events import Event
 from features.keys import MAX_KEY_LENGTH
 from features.spec import RequestField, Spec
 from features.values import DType
-from service.errors import RequestInvalid
-from service.openapi import _field, instance_schema, request_body, responses
+from service.admission import Admission
+from service.errors import RequestInvalid, TimeoutInvalid
+from service.limits import FixedLimit
+from service.openapi import _field, instance_schema, request_body, responses, timeout_header
 from service.parsing import ParsedRequest, RequestParser
 from service.problems import TABLE
 
@@ -142,6 +146,31 @@ def test_the_schema_of_the_whole_body_agrees_with_the_parser(spec_of: Callable[[
             return False
 
     assert [body for body in BODIES if validator.is_valid(body) != understood(body)] == []
+
+
+class Nobody:
+    def observe(self, event: Event, /) -> None:
+        """Nothing is of interest."""
+
+
+TIMEOUTS = ["1", "80", "0080", "1.", "1.5", "12.50", "9" * 400, "0", "00", "0.5", "0.999", ".5", "", ".", "1.5.2"]
+TIMEOUTS += ["1e3", "+5", "-5", "soon", "nan", "inf", "1_000", "0x10", " ", "5 5", "5,5", "1.-", "\u0663", "8ms"]
+
+
+@pytest.mark.parametrize("sent", TIMEOUTS)
+def test_the_schema_of_the_timeout_header_agrees_with_who_reads_it(clock: ManualClock, sent: str) -> None:
+    admission = Admission(
+        FixedLimit(1), FixedLimit(1), deadline_s=1.0, max_deadline_s=2.0, clock=clock, observer=Nobody()
+    )
+
+    def understood() -> bool:
+        try:
+            admission.admit([(b"content-length", b"0"), (b"x-request-timeout-ms", sent.encode())])
+        except TimeoutInvalid:
+            return False
+        return True
+
+    assert Draft202012Validator(timeout_header(2.0)["schema"]).is_valid(sent) == understood()
 
 
 def test_a_bound_beyond_a_types_own_does_not_widen_it() -> None:

@@ -31,9 +31,13 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 def check(document: dict[str, Any], answer: httpx.Response, method: str = "post") -> None:
-    """The answer's status, media type and body are published for its path."""
+    """The answer's status, headers, media type and body are published for its path."""
     published = document["paths"][answer.request.url.path][method]["responses"][str(answer.status_code)]
     media_type = answer.headers["content-type"].partition(";")[0]
+    headers = {name.lower() for name in published["headers"]}
+    told = {name for name in answer.headers if name.startswith("x-") or name == "retry-after"}
+    assert told <= headers
+    assert headers - told <= {"x-keyscore-degraded", "x-keyscore-defaulted"}  # absent when they count none
     schema = published["content"][media_type]["schema"]
     whole = schema | {"components": document["components"]}
     body = answer.json() if "json" in media_type else answer.text
@@ -61,8 +65,8 @@ async def test_the_document_is_valid(document: dict[str, Any]) -> None:
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    named = {part.partition('"')[0] for part in json.dumps(document).split("#/components/schemas/")[1:]}
-    assert named <= set(document["components"]["schemas"])
+    named = {part.partition('"')[0] for part in json.dumps(document).split("#/components/")[1:]}
+    assert named <= {f"{kind}/{name}" for kind, components in document["components"].items() for name in components}
 
 
 async def test_the_document_names_this_deployments_keys_and_fields(document: dict[str, Any]) -> None:
@@ -91,7 +95,12 @@ async def test_what_is_answered_is_what_is_published(
 
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
-    [(b"{", {}, 400), (b"x" * 2001, {}, 413), (b"{}", {"content-type": "text/csv"}, 415)],
+    [
+        (b"{", {}, 400),
+        (b"{}", {"x-request-timeout-ms": "soon"}, 400),
+        (b"x" * 2001, {}, 413),
+        (b"{}", {"content-type": "text/csv"}, 415),
+    ],
 )
 async def test_a_body_that_is_not_read_is_published_too(
     client: httpx.AsyncClient, document: dict[str, Any], content: bytes, headers: dict[str, str], status: int
@@ -111,6 +120,17 @@ async def test_an_outage_is_published_too(
     answer = await client.post("/predict", json={"instances": [GOOD]})
     assert answer.status_code == status
     check(document, answer)
+
+
+async def test_the_metrics_of_one_of_many_workers_are_published_as_what_cannot_be_had(
+    serve: Serve, shop: Callable[..., Path], goods: MemoryStore, document: dict[str, Any]
+) -> None:
+    one_of_two = await serve(shop(), goods, workers=2)
+    answer = await one_of_two.get("/metrics")
+    assert answer.status_code == 404
+    assert answer.json()["type"].endswith(":one-of-many")
+    check((await one_of_two.get("/openapi.json")).json(), answer, "get")
+    assert "404" not in document["paths"]["/metrics"]["get"]["responses"]
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metadata", "/metrics"])

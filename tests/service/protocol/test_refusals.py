@@ -1,11 +1,13 @@
 """A prediction that is refused before its body is read: a cheap answer, and a connection in a known state."""
 
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from service.events import RequestEnded, RequestShed
+from service.access import AccessLog
+from service.events import RequestRefused, RequestShed
 
 pytestmark = pytest.mark.anyio
 
@@ -43,10 +45,75 @@ async def test_a_small_request_may_be_followed_by_others(full: Any, pieces: list
     assert (await caller.answer()).status == 200
 
 
-async def test_it_is_told_to_the_observers(full: Any) -> None:
+async def test_it_is_told_to_the_observers_as_what_has_no_duration(full: Any) -> None:
     caller = await full.caller(SMALL)
     await caller.answer()
-    assert full.events == [RequestShed("interactive", "limit"), RequestEnded("/predict", 503, 0.0)]
+    assert full.events == [RequestShed("interactive", "limit"), RequestRefused("/predict", 503)]
+
+
+async def test_what_is_no_request_at_all_is_told_to_them_too(site: Any) -> None:
+    caller = await site.caller(b"GARBAGE\r\n\r\n")
+    await caller.rest()
+    assert site.events == [RequestRefused("other", 400)]
+
+
+async def test_a_request_that_has_had_its_answer_is_not_told_again_when_its_body_breaks(full: Any) -> None:
+    caller = await full.caller(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"zzz")
+    await caller.rest()
+    assert full.events == [RequestShed("large", "limit"), RequestRefused("/predict", 503)]
+
+
+@pytest.mark.parametrize(("wanted", "lines"), [("off", 0), ("errors", 0), ("all", 1)])
+async def test_it_has_a_line_only_where_all_requests_have_one(
+    start: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    wanted: Literal["off", "errors", "all"],
+    lines: int,
+) -> None:
+    site = await start(max_in_flight=0, access_log=AccessLog(wanted))
+    with caplog.at_level(logging.INFO, "keyscore"):
+        caller = await site.caller(SMALL + b"abcde")
+        assert (await caller.answer()).problem == "overloaded"
+    assert len(caplog.records) == lines
+
+
+async def test_its_line_can_be_found_by_the_id_in_its_answer_and_says_how_long_it_took(
+    start: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    site = await start(max_in_flight=0, access_log=AccessLog("all"))
+    with caplog.at_level(logging.INFO, "keyscore"):
+        caller = await site.caller(HEAD)
+        site.clock.advance(1.5)
+        await caller.send(b"Content-Length: 5\r\n\r\n")
+        answer = await caller.answer()
+    [record] = caplog.records
+    assert record.getMessage() == "POST /predict 503 in 1500.0 ms"
+    assert vars(record)["request_id"] == answer.headers["x-request-id"]
+    assert vars(record)["fields"] == {"problem": "overloaded"}
+    assert vars(record)["every"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds", "line"),
+    [
+        (b"C00017 /C00017 HTTP/1.1\r\n\r\n", 0.0, "other other 400 in 0.0 ms"),
+        (b"GET /C00017 HTTP/1.1\r\nC00017: C00017\r\n\r\n", 0.0, "GET other 400 in 0.0 ms"),
+        (b"POST /C00017 HTTP/1.1\r\nHo", 5.1, "other other 408 in 5100.0 ms"),
+        (SMALL + b"abc", 5.1, "POST other 408 in 5100.0 ms"),
+    ],
+    ids=["no HTTP", "bad head", "slow head", "slow body"],
+)
+async def test_the_line_of_what_is_not_whole_tells_of_it_in_closed_words_only(
+    start: Callable[..., Any], caplog: pytest.LogCaptureFixture, sent: bytes, seconds: float, line: str
+) -> None:
+    site = await start(access_log=AccessLog("all"))
+    with caplog.at_level(logging.INFO, "keyscore"):
+        caller = await site.caller(sent)
+        site.pass_time(seconds)
+        await caller.answer()
+    [record] = caplog.records
+    assert record.getMessage() == line
+    assert "C00017" not in str(vars(record))
 
 
 @pytest.mark.parametrize(

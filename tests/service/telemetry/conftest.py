@@ -14,6 +14,7 @@ from features.events import CacheLookedUp, Event, ReadAttempted, ReadRefused, St
 from service.events import (
     InstancesAssembled,
     RequestEnded,
+    RequestRefused,
     RequestShed,
     RowsAged,
     RowsScored,
@@ -27,14 +28,15 @@ from service.telemetry.tally import Tally
 
 EVENTS: list[Event] = [
     RequestEnded("/predict", 200, 0.003),
-    RequestEnded("/predict", 503, 0.0001),
+    RequestRefused("/predict", 503),
     RequestEnded("other", 404, 11.0),
-    RequestEnded("/readyz", 503, 0.0002),
+    *(RequestEnded(route, 200, 0.0002) for route in ("/livez", "/readyz", "/metrics", "/metadata", "/docs")),
     StageEnded(Stage.PARSE, 0.0004),
     CacheLookedUp("account", fresh=3, stale=1, miss=2),
     CacheLookedUp("account", coalesced=1, negative=1),
     StoreRead("account", 3, 0.02, "ok"),
     StoreRead("account", 1, 0.02, "timeout"),
+    StoreRead("account", 1, 0.01, "cancelled"),
     ReadAttempted("account", 3, 0.01, "unavailable", "first"),
     ReadAttempted("account", 3, 0.01, "ok", "retry"),
     ReadAttempted("account", 3, 0.01, "ok", "hedge"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.events import CacheLookedUp, Event
-from service.events import InstancesAssembled, RequestShed, RowsAged, RowsScored
+from service.events import InstancesAssembled, RequestEnded, RequestRefused, RequestShed, RowsAged, RowsScored
 from service.telemetry.histogram import SCORE_BUCKETS, Histogram
 from service.telemetry.tally import Tally
 
@@ -35,6 +35,19 @@ def test_a_refusal_is_counted_by_whose_place_was_asked_for_and_why(tally: Tally)
     tally.observe(RequestShed("large", "deadline"))
     tally.observe(RequestShed("large", "deadline"))
     assert tally.shed == {("interactive", "limit"): 1, ("large", "deadline"): 2}
+
+
+def test_a_request_that_is_refused_at_the_door_counts_but_leaves_the_durations_of_the_others_alone(
+    tally: Tally,
+) -> None:
+    tally.observe(RequestEnded("/predict", 200, 0.25))
+    for _ in range(3):
+        tally.observe(RequestRefused("/predict", 503))
+    tally.observe(RequestRefused("other", 408))
+    assert tally.requests == {("/predict", 200): 1, ("/predict", 503): 3, ("other", 408): 1}
+    assert {route: (sum(taken.counts), taken.total) for route, taken in tally.request_s.items()} == {
+        "/predict": (1, 0.25)
+    }
 
 
 def test_absent_values_add_up_by_view_and_status(tally: Tally) -> None:
