@@ -109,3 +109,14 @@ def test_plaintext_and_way_of_reading_are_settings_too(
     monkeypatch.setenv("KEYSCORE_VERTEX_READ", "sideways")
     assert command([GOOD], "--store", "vertex")[0] == 2
     assert "sideways" in capsys.readouterr().err
+
+
+def test_rows_that_no_worker_could_read_show_in_the_exit_code(
+    command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]]
+) -> None:
+    (tmp_path / "in.csv").write_bytes(b"customer_id,merchant_id,amount\nC1,M1,1\nC\xff,M1,1\nC1,M1,2\n")
+    code, output = command([], "--input", str(tmp_path / "in.csv"))
+    assert code == 3
+    assert sorted(one["instance"]["amount"] for one in written(output.parent, "out-")) == [1.0, 2.0]
+    (failure,) = written(output.parent, "out.errors-")
+    assert failure["error"]["detail"] == f"{tmp_path}/in.csv: line 3: is not UTF-8 text; save the file as UTF-8"
