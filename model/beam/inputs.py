@@ -1,7 +1,8 @@
 """Instances out of files and BigQuery, as the wire would have them; what is no row of its file is `Unreadable`."""
 
+import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
@@ -172,20 +173,32 @@ def _names_problem(header: Sequence[str]) -> str | None:
 
 
 def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of Parquet or BigQuery as JSON would hold it: decimals as numbers, moments as text."""
+    """A row of Parquet or BigQuery as JSON would hold it: decimals as numbers, bytes as text or as `{"b64": …}`.
+
+    JSON knows no moments, so they stay what they are, which neither a key nor a request field can be; how to spell them
+    is for who wrote them to say. NaN is null.
+    """
     return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:
     match value:
         case Decimal():
-            return float(value)
-        case datetime() | date() | time():
-            return value.isoformat()
+            return _plain(float(value))
+        case float() if math.isnan(value):
+            return None
         case bytes():
-            return value.decode(errors="replace")
+            return _text(value)
         case list() | tuple():
             return [_plain(one) for one in value]
         case dict():
             return {name: _plain(one) for name, one in value.items()}
     return value
+
+
+def _text(value: bytes) -> str | dict[str, str]:
+    """Text if the bytes are some; else what no key and no request field can be, so that none is taken for another."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(value).decode()}

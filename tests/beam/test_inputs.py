@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +17,15 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from pyarrow import parquet
 
+from features.errors import InstanceInvalid
+from features.instances import InstanceParser
 from features.spec import Spec
 from features.spec_parsing import parse_serving_yaml
 from features.transforms import BUILT_IN
 from model.beam.dead_letters import Unreadable
 from model.beam.files import Stretch, lines_within, opened, stretches
 from model.beam.inputs import InputFormat, InputUnclear, ReadInstances, as_json, format_of
-from model.beam.outputs import WriteJson, WriteTable
+from model.beam.outputs import WriteJson, WriteTable, as_line, as_texts
 
 Read = Callable[..., list[Any]]
 
@@ -187,17 +192,35 @@ def test_a_name_that_tells_no_format_is_refused(spec: Spec) -> None:
 
 
 def test_values_of_bigquery_become_what_json_would_hold() -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415
-    from decimal import Decimal  # noqa: PLC0415
-
-    row = {"n": Decimal("1.5"), "at": datetime(2026, 1, 1, tzinfo=UTC), "many": [Decimal(1)], "text": "007", "no": None}
-    assert json.loads(json.dumps(as_json(row))) == {
-        "n": 1.5,
-        "at": "2026-01-01T00:00:00+00:00",
-        "many": [1.0],
+    row = {
+        "n": Decimal("1.5"),
+        "many": [Decimal(1), math.nan],
         "text": "007",
         "no": None,
+        "unknown": Decimal("NaN"),
+        "bytes": b"C\xc3\xa9",
+        "raw": {"one": b"\xff"},
     }
+    assert as_json(row) == {
+        "n": 1.5,
+        "many": [1.0, None],
+        "text": "007",
+        "no": None,
+        "unknown": None,
+        "bytes": "C\u00e9",
+        "raw": {"one": {"b64": "/w=="}},
+    }
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 31, 12, tzinfo=UTC), date(2026, 1, 31), time(12, 30)])
+def test_a_moment_is_neither_a_key_nor_a_text_and_is_told_as_rfc_3339_spells_it(spec: Spec, value: Any) -> None:
+    row = {"id": "C1", "amount": 1.5, "count": 3, "new": True, "note": "x"}
+    for name in ("id", "note"):
+        with pytest.raises(InstanceInvalid) as caught:
+            InstanceParser(spec).instance(as_json({**row, name: value}))
+        assert caught.value.field == name
+    assert json.loads(as_line({"instance": as_json({"at": value})})) == {"instance": {"at": value.isoformat()}}
+    assert as_texts({"instance": as_json({"at": value})}) == {"instance": json.dumps({"at": value.isoformat()})}
 
 
 @pytest.mark.parametrize("address", ["bigquery:my-project.bank.rows", "bigquery:SELECT id, amount FROM `bank.rows`"])
