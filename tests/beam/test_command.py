@@ -113,6 +113,17 @@ def test_plaintext_and_way_of_reading_are_settings_too(
     assert "sideways" in capsys.readouterr().err
 
 
+def test_a_setting_that_names_no_store_is_refused(
+    command: Callable[..., tuple[int, Path]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEYSCORE_STORE", "foo")
+    with pytest.raises(SystemExit):
+        command([GOOD])
+    assert "KEYSCORE_STORE is 'foo'; it may be sqlite or vertex" in capsys.readouterr().err
+    monkeypatch.setenv("KEYSCORE_STORE", "")
+    assert command([GOOD])[0] == 0
+
+
 def test_rows_that_no_worker_could_read_show_in_the_exit_code(
     command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]]
 ) -> None:
