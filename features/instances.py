@@ -15,6 +15,7 @@ element of a batch pipeline come through here, so that all of them mean the same
 """
 
 import base64
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -77,7 +78,7 @@ class InstanceParser:
         """`read` for values that come as columns, as those of a table do.
 
         Args:
-            columns: The values of each of `Spec.input_names`, in that order and equally long; no NaN, as in JSON.
+            columns: The values of each of `Spec.input_names`, in that order and equally long.
             instances: Takes those that are understood, in order.
         """
         failures: dict[int, InstanceInvalid] = {}
@@ -249,7 +250,7 @@ def field_value(value: Any, declared: RequestField) -> Value:
         case DType.INT if _is_integer(value):
             return _bounded(int(value), declared)
         case DType.FLOAT if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if abs(value) <= FLOAT32_MAX:  # false for NaN and infinity, which only an Example can hold
+            if abs(value) <= FLOAT32_MAX:  # false for NaN and infinity, which JSON does not know, but tables do
                 (rounded,) = _FLOAT32.unpack(_FLOAT32.pack(_bounded(value, declared)))
                 return float(rounded)
     raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[declared.dtype]}", field=declared.name)
@@ -264,7 +265,8 @@ def field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Valu
     kinds = set(map(type, values))
     if declared.dtype is DType.FLOAT and kinds <= _NUMBERS:
         least, most = min(values), max(values)
-        if least >= -FLOAT32_MAX and most <= FLOAT32_MAX:
+        # Python's min and max pass over a NaN that is not the first; a sum does not, and these cannot overflow
+        if least >= -FLOAT32_MAX and most <= FLOAT32_MAX and not math.isnan(sum(values)):
             _bounded(least, declared)
             _bounded(most, declared)
             together = struct.Struct(f"={len(values)}f")

@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, Protocol, cast
 
+from features.csv_records import csv_problem
 from features.file_names import format_named
 from service.errors import TableError
 
@@ -269,16 +270,6 @@ def checked_names(names: Sequence[str], path: Path) -> list[str]:
     if not names:
         raise TableError(f"{path}: the first line must hold the columns' names")
     return list(names)
-
-
-def csv_problem(error: csv.Error) -> str:
-    """What is wrong with a line of CSV, in words of ours."""
-    text = str(error)
-    if "unexpected end of data" in text:
-        return "the file ends inside a quoted cell; it is cut short, or a quote is never closed"
-    if "field limit" in text:
-        return "a cell is longer than 131,072 characters; most likely a quote is never closed"
-    return f"is not CSV ({text})"
 
 
 def _first_line_not_utf8(path: Path) -> int:

@@ -23,6 +23,7 @@ from model.errors import ModelError
 
 _REFUSED: Final = 2
 _SOME_FAILED: Final = 3
+_STORES: Final = ("sqlite", "vertex")
 _TRUE: Final = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     chosen, for_beam = parser.parse_known_args(arguments)
+    if chosen.store not in _STORES:  # argparse asks this of flags, not of defaults
+        parser.error(f"KEYSCORE_STORE is {chosen.store!r}; it may be {' or '.join(_STORES)}")
     if chosen.store == "vertex" and chosen.vertex_plaintext and chosen.vertex_endpoint is None:
         parser.error("--vertex-plaintext is for an emulator: name it in --vertex-endpoint")
     try:
@@ -122,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--view", default=os.environ.get("KEYSCORE_VIEW"), help="the one view of a bundle without a serving.yaml")
     add("--key", action="append", help="name of a key column of that view; may be repeated")
     add("--transforms", default=os.environ.get("KEYSCORE_TRANSFORMS"), help="module with further functions for derive")
-    add("--store", choices=["sqlite", "vertex"], default=os.environ.get("KEYSCORE_STORE", "sqlite"))
+    add("--store", choices=_STORES, default=os.environ.get("KEYSCORE_STORE") or "sqlite")
     add("--sqlite-path", default=os.environ.get("KEYSCORE_SQLITE_PATH", "var/features.sqlite"))
     add("--vertex-endpoint", default=os.environ.get("KEYSCORE_VERTEX_ENDPOINT"), help="host:port, an emulator's")
     add(

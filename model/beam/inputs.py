@@ -1,24 +1,23 @@
 """Instances out of files and BigQuery, as the wire would have them; what is no row of its file is `Unreadable`."""
 
-import csv
-import io
+import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 import apache_beam as beam
 import orjson
-from apache_beam.coders import BytesCoder
-from apache_beam.io import ReadFromBigQuery, ReadFromParquet, ReadFromText, fileio
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.io import ReadFromBigQuery, ReadFromParquet
 
 from features.column_types import CellRefused, text_values
+from features.csv_records import Records, RecordsBroken
 from features.file_names import format_named
 from features.spec import Spec
 from features.values import DType
 from model.beam.dead_letters import Unreadable
+from model.beam.files import DAMAGED, FindStretches, Stretch, lines_within, opened
 
 BIGQUERY: Final = "bigquery:"
 """How the address of a table begins, `bigquery:project.dataset.table`, and that of a query, `bigquery:SELECT …`."""
@@ -77,24 +76,16 @@ class ReadInstances(beam.PTransform):
         """
         match self._format:
             case InputFormat.JSONL:
-                lines = begin | "Read lines" >> ReadFromText(self._address, coder=BytesCoder())
-                return lines | "Parse" >> beam.FlatMap(parse_line)
+                lines = begin | "Find" >> FindStretches(self._address, whole=False)
+                return lines | "Parse" >> beam.ParDo(ParseLines())
             case InputFormat.CSV:
-                _check_found(self._address)
-                files = begin | "Match" >> fileio.MatchFiles(self._address) | "Open" >> fileio.ReadMatches()
-                spread = files | "Spread" >> beam.Reshuffle()  # a file is read from its beginning, by one worker
-                return spread | "Parse" >> beam.ParDo(ParseCsv(self._spec))
+                files = begin | "Find" >> FindStretches(self._address, whole=True)  # a record may hold line breaks
+                return files | "Parse" >> beam.ParDo(ParseCsv(self._spec))
             case InputFormat.PARQUET:
                 rows = begin | "Read rows" >> ReadFromParquet(self._address)
             case None:
                 rows = begin | "Read table" >> _read_bigquery(self._address.removeprefix(BIGQUERY).strip())
         return rows | "As JSON" >> beam.Map(as_json)
-
-
-def _check_found(address: str) -> None:
-    """What Beam's own sources ask where the pipeline is made; matching files as it runs may find none unnoticed."""
-    if not any(match.metadata_list for match in FileSystems.match([address], limits=[1])):
-        raise OSError(f"No files found based on the file pattern {address}")
 
 
 def _read_bigquery(what: str) -> Any:
@@ -104,16 +95,33 @@ def _read_bigquery(what: str) -> Any:
     return ReadFromBigQuery(table=what, method=ReadFromBigQuery.Method.DIRECT_READ)
 
 
-def parse_line(line: bytes) -> Iterator[Any]:
-    """What JSON makes of a line; nothing of a blank one."""
-    if not line.strip():
-        return
+class ParseLines(beam.DoFn):
+    """Stretches of files become what JSON makes of their lines; nothing of a blank one."""
+
+    def process(self, stretch: Stretch) -> Iterator[Any]:
+        """See `DoFn.process`."""
+        end = stretch.start
+        with opened(stretch.path) as file:
+            try:
+                for at, line in lines_within(file, stretch):
+                    end = at + len(line)
+                    if text := line.strip():
+                        yield _parsed(text, f"{stretch.path}: the line at byte {at}")
+            except DAMAGED as error:
+                yield _cut_short(f"{stretch.path}: behind byte {end}", error)
+
+
+def _parsed(text: bytes, where: str) -> Any:
     try:
-        yield orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        return orjson.loads(text.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
-        yield Unreadable(
-            line.decode(errors="replace"), f"the line is not JSON in UTF-8: {error.msg} at byte {error.pos}"
-        )
+        why = f"{where} is not JSON in UTF-8: {error.msg} at its byte {error.pos}"
+        return Unreadable(text.decode(errors="replace"), why)
+
+
+def _cut_short(where: str, error: Exception) -> Unreadable:
+    why = f"the gzip file is cut short or damaged ({error}); what follows in it is not read, copy it again"
+    return Unreadable(None, f"{where} {why}")
 
 
 class ParseCsv(beam.DoFn):
@@ -124,33 +132,29 @@ class ParseCsv(beam.DoFn):
         super().__init__()
         self._spelt: Mapping[str, DType] = {one.name: one.dtype for one in spec.fields}
 
-    def process(self, file: Any) -> Iterator[Any]:
-        """See `DoFn.process`.
-
-        Raises:
-            UnicodeDecodeError: The file is not UTF-8.
-        """
-        with file.open() as binary:
-            rows = csv.reader(io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""), strict=True)
+    def process(self, stretch: Stretch) -> Iterator[Any]:
+        """See `DoFn.process`."""
+        path, line = stretch.path, 0
+        with opened(path) as file:
+            records = Records(file, path)
             try:
-                header = next(rows, [])
-                twice = [name for at, name in enumerate(header) if name in header[:at]]
-                if twice:
-                    why = f"{file.metadata.path}: two columns are called {twice[0]!r}; give each a name of its own"
-                    yield Unreadable(header, why)
-                    return
-                for cells in rows:
-                    if cells:
-                        yield self._row(header, cells, f"{file.metadata.path}: line {rows.line_num}")
-            except csv.Error as error:
-                where = f"{file.metadata.path}: line {rows.line_num}"
-                yield Unreadable(
-                    None, f"{where}: is not CSV from here on ({error}); later rows of the file are not read"
-                )
+                header = records.header()
+                wrong = _names_problem(header)
+                while taken := records.take(1):  # one by one, so that none is lost to what comes behind it
+                    if wrong is not None:
+                        yield Unreadable(header, f"{path}: {wrong}")
+                        return
+                    (line,), (cells,) = taken.lines, taken.records
+                    yield self._row(header, cells, taken.unreadable.get(0), f"{path}: line {line}")
+            except RecordsBroken as error:
+                yield Unreadable(None, f"{error}; later rows of the file are not read")
+            except DAMAGED as error:
+                yield _cut_short(f"{path}: behind line {line}", error)
 
-    def _row(self, header: Sequence[str], cells: Sequence[str], where: str) -> Any:
-        if len(cells) != len(header):
-            return Unreadable(list(cells), f"{where}: holds {len(cells)} cells, the header {len(header)}")
+    def _row(self, header: Sequence[str], cells: Sequence[str], unreadable: str | None, where: str) -> Any:
+        if unreadable is not None:
+            sent = dict(zip(header, cells, strict=True)) if any(cells) else None
+            return Unreadable(sent, f"{where}: {unreadable}")
         row: dict[str, Any] = {}
         for name, cell in zip(header, cells, strict=True):
             dtype = self._spelt.get(name, DType.STRING)
@@ -161,21 +165,40 @@ class ParseCsv(beam.DoFn):
         return row
 
 
+def _names_problem(header: Sequence[str]) -> str | None:
+    twice = [name for at, name in enumerate(header) if name in header[:at]]
+    if twice:
+        return f"two columns are called {twice[0]!r}; give each a name of its own"
+    return None if header else "the first line must hold the columns' names"
+
+
 def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of Parquet or BigQuery as JSON would hold it: decimals as numbers, moments as text."""
+    """A row of Parquet or BigQuery as JSON would hold it: decimals as numbers, bytes as text or as `{"b64": …}`.
+
+    JSON knows no moments, so they stay what they are, which neither a key nor a request field can be; how to spell them
+    is for who wrote them to say. NaN is null.
+    """
     return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:
     match value:
         case Decimal():
-            return float(value)
-        case datetime() | date() | time():
-            return value.isoformat()
+            return _plain(float(value))
+        case float() if math.isnan(value):
+            return None
         case bytes():
-            return value.decode(errors="replace")
+            return _text(value)
         case list() | tuple():
             return [_plain(one) for one in value]
         case dict():
             return {name: _plain(one) for name, one in value.items()}
     return value
+
+
+def _text(value: bytes) -> str | dict[str, str]:
+    """Text if the bytes are some; else what no key and no request field can be, so that none is taken for another."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(value).decode()}

@@ -1,6 +1,8 @@
 """Predictions and dead letters into JSON lines or BigQuery."""
 
+import base64
 import json
+from datetime import date, datetime, time
 from typing import Any, Final
 
 import apache_beam as beam
@@ -99,9 +101,19 @@ def check_free(address: str) -> None:
 
 def as_line(row: dict[str, Any]) -> bytes:
     """The row as a line of JSON."""
-    return orjson.dumps(row, default=str)
+    return orjson.dumps(row, default=_told)
 
 
 def as_texts(row: dict[str, Any]) -> dict[str, str]:
     """Each member as JSON text."""
-    return {name: json.dumps(value, default=str, ensure_ascii=False) for name, value in row.items()}
+    return {name: json.dumps(value, default=_told, ensure_ascii=False) for name, value in row.items()}
+
+
+def _told(value: object) -> object:
+    """What JSON does not know: moments as RFC 3339 spells them, bytes as base64, anything else as its text."""
+    match value:
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes():
+            return {"b64": base64.b64encode(value).decode()}
+    return str(value)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
 
 from model.beam.connecting import StoreAddress
@@ -86,10 +87,16 @@ class Predict(beam.PTransform):
 class Tell(beam.DoFn):
     """Pairs of instance and inference become predictions."""
 
+    def __init__(self) -> None:
+        """Counts on what `EnrichBatch` has counted: an instance fails here or there, never in both."""
+        super().__init__()
+        self._failed = Metrics.counter("keyscore", "failed")
+
     def process(self, element: tuple[Any, PredictionResult]) -> Iterator[Any]:
         """See `DoFn.process`."""
         sent, result = element
         if isinstance(result.inference, ModelError):
+            self._failed.inc()
             yield beam.pvalue.TaggedOutput(FAILED, dead_letter(sent, result.inference))
         else:
             yield {"instance": sent, "prediction": result.inference}

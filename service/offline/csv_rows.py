@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from features.column_types import CellRefused, text_values
+from features.csv_records import Records, RecordsBroken, Taken
 from features.spec import Spec
 from features.values import FLOAT32_MAX, DType
-from service.errors import RowUnreadable
+from service.errors import RowUnreadable, TableError
 from service.offline.chunks import CHUNK_ROWS, Chunk, Reading
-from service.offline.csv_records import Records, Taken
 from service.offline.sent import ARROW, SentCells
 from service.offline.streams import Wake, opened
 from service.offline.table_inputs import TableInput
@@ -52,15 +52,18 @@ class CsvRows(TableInput):
 
     def _walk(self, skip: int) -> Iterator[Any]:
         """The header, then the chunks: stdin can be walked only once."""
-        with opened(self._path, self._wake) as (file, share):
-            records = Records(file, self.name)
-            header = checked_names(records.header(), Path(self.name))
-            self._check_names(header)
-            yield header
-            while skip and (passed := records.take(min(skip, self._chunk_rows))):
-                skip -= len(passed.records)
-            while taken := records.take(self._chunk_rows):
-                yield self._chunk(header, taken, share())
+        try:
+            with opened(self._path, self._wake) as (file, share):
+                records = Records(file, self.name)
+                header = checked_names(records.header(), Path(self.name))
+                self._check_names(header)
+                yield header
+                while skip and (passed := records.take(min(skip, self._chunk_rows))):
+                    skip -= len(passed.records)
+                while taken := records.take(self._chunk_rows):
+                    yield self._chunk(header, taken, share())
+        except RecordsBroken as error:
+            raise TableError(str(error)) from error
 
     def _chunk(self, header: Sequence[str], taken: Taken, share: float | None) -> Chunk:
         columns = dict(zip(header, zip(*taken.records, strict=True), strict=True))

@@ -1,7 +1,9 @@
 """`python -m model.beam` scores files, says what it did, and refuses what cannot be meant."""
 
 import json
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,53 @@ def test_plaintext_and_way_of_reading_are_settings_too(
     monkeypatch.setenv("KEYSCORE_VERTEX_READ", "sideways")
     assert command([GOOD], "--store", "vertex")[0] == 2
     assert "sideways" in capsys.readouterr().err
+
+
+def test_a_setting_that_names_no_store_is_refused(
+    command: Callable[..., tuple[int, Path]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEYSCORE_STORE", "foo")
+    with pytest.raises(SystemExit):
+        command([GOOD])
+    assert "KEYSCORE_STORE is 'foo'; it may be sqlite or vertex" in capsys.readouterr().err
+    monkeypatch.setenv("KEYSCORE_STORE", "")
+    assert command([GOOD])[0] == 0
+
+
+def test_rows_that_no_worker_could_read_show_in_the_exit_code(
+    command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]]
+) -> None:
+    (tmp_path / "in.csv").write_bytes(b"customer_id,merchant_id,amount\nC1,M1,1\nC\xff,M1,1\nC1,M1,2\n")
+    code, output = command([], "--input", str(tmp_path / "in.csv"))
+    assert code == 3
+    assert sorted(one["instance"]["amount"] for one in written(output.parent, "out-")) == [1.0, 2.0]
+    (failure,) = written(output.parent, "out.errors-")
+    assert failure["error"]["detail"] == f"{tmp_path}/in.csv: line 3: is not UTF-8 text; save the file as UTF-8"
+
+
+@pytest.mark.parametrize("at", [0, 1, 4])
+def test_a_request_field_that_is_nan_in_a_table_is_refused_wherever_it_stands(
+    command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]], at: int
+) -> None:
+    amounts = [12.5, 3.0, 5.5, 900.0, 0.5]
+    amounts[at] = math.nan
+    rows = [{**GOOD, "amount": amount} for amount in amounts]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    code, output = command([], "--input", str(tmp_path / "in.parquet"))
+    (failure,) = written(output.parent, "out.errors-")
+    assert (code, failure["instance"]) == (3, {**GOOD, "amount": None})
+    assert len(written(output.parent, "out-")) == 4
+
+
+def test_keys_that_the_wire_would_refuse_are_refused_in_tables_too(
+    command: Callable[..., tuple[int, Path]], tmp_path: Path, written: Callable[..., list[dict[str, Any]]]
+) -> None:
+    keys = {"bytes": pa.array([b"C1", b"\xff", b"\xfe"]), "date": pa.array([datetime(2026, 1, 31, tzinfo=UTC).date()])}
+    told = {"bytes": [{"b64": "/g=="}, {"b64": "/w=="}], "date": ["2026-01-31"]}
+    for name, column in keys.items():
+        table = {"customer_id": column, "merchant_id": ["M1"] * len(column), "amount": [1.5] * len(column)}
+        parquet.write_table(pa.table(table), tmp_path / "in.parquet")
+        code, _ = command([], "--input", str(tmp_path / "in.parquet"), name=name)
+        failures = written(tmp_path, f"{name}.errors-")
+        assert (code, {one["error"]["field"] for one in failures}) == (3, {"customer_id"})
+        assert sorted((one["instance"]["customer_id"] for one in failures), key=str) == told[name]

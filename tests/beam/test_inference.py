@@ -3,14 +3,18 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pytest
+from apache_beam.ml.inference.base import PredictionResult
 from numpy.typing import NDArray
 
 from model.beam.contract import BundleContract
 from model.beam.enrichment import Vector
 from model.beam.inference import CatBoostModelHandler, LoadedModel
+from model.beam.prediction import Tell
 from model.errors import ArtifactError, ScoreNotFinite, ScoringFailed
 from model.scorer import CatBoostScorer
 
@@ -91,3 +95,18 @@ def test_a_worker_that_finds_another_model_refuses_it(contract: BundleContract, 
     (Path(contract.uri) / "model.cbm").write_bytes(train(("other", "names")))
     with pytest.raises(ArtifactError, match="is not the file that the bundle names"):
         CatBoostModelHandler(contract).load_model()
+
+
+class Telling(beam.PTransform):
+    """The end of `Predict`, behind the model."""
+
+    def expand(self, results: Any) -> Any:
+        told = results | beam.ParDo(Tell()).with_outputs("failed", main="predictions")
+        return {"predictions": told["predictions"], "failures": told["failed"]}
+
+
+def test_an_instance_without_a_finite_score_is_told_and_counted_as_failed(predicted: Callable[..., Any]) -> None:
+    ran = predicted([("C1", PredictionResult(None, [0.5])), ("C2", PredictionResult(None, ScoreNotFinite()))], Telling())
+    assert ran.predictions == [{"instance": "C1", "prediction": [0.5]}]
+    assert [one["instance"] for one in ran.failures] == ["C2"]
+    assert ran.counts["failed"] == 1

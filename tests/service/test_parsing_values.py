@@ -1,5 +1,6 @@
 """Keys that look alike stay apart, and a request field is of its declared type or refused by name."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -136,3 +137,21 @@ def test_columns_are_understood_as_rows_are(spec_of: Callable[[str], Spec]) -> N
     assert request.instances.keys == (["007", "7", "x"],)
     assert request.indexes == [0, 1, 4]
     assert {at: error.field for at, error in request.failures.items()} == {2: "customer_id", 3: "customer_id"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 4])
+@pytest.mark.parametrize("shape", ["objects", "lists", "columns"])
+def test_nan_is_refused_wherever_it_stands_among_others(spec_of: Callable[[str], Spec], shape: str, at: int) -> None:
+    spec, amounts = spec_of("demo"), [12.5, 3.0, 5.5, 900.0, 0.5]
+    amounts[at] = math.nan
+    rows: list[Any] = [{"customer_id": "C1", "merchant_id": "M1", "amount": one, "channel": "x"} for one in amounts]
+    instances, parser = Instances(len(spec.keys), len(spec.fields)), InstanceParser(spec)
+    if shape == "columns":
+        failures = parser.read_columns([[row[name] for row in rows] for name in spec.input_names], instances)
+    else:
+        lists = [[row[name] for name in spec.input_names] for row in rows]
+        failures = parser.read(rows if shape == "objects" else lists, instances)
+    assert {index: str(error) for index, error in failures.items()} == {
+        at: "'amount' must be a finite number that float32 can hold"
+    }
+    assert [instances[index].fields[0] for index in range(len(instances))] == [one for one in amounts if one == one]  # noqa: PLR0124  # not NaN

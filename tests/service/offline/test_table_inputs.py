@@ -63,6 +63,8 @@ KEYS = {
     "whole floats": pa.array([7.0, 2.0**53, 1.5, float("nan")]),
     "whole decimals": pa.array([Decimal("7.0"), Decimal(8), Decimal("1.5"), None]),
     "bools": pa.array([True, False, True, None]),
+    "dates": pa.array([datetime(2026, 1, day, tzinfo=UTC).date() for day in (1, 2, 3, 4)]),
+    "moments": pa.array([datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3, 4)]),
 }
 
 

@@ -8,16 +8,20 @@ from itertools import accumulate, islice
 from typing import BinaryIO, Final, NamedTuple
 
 from features.values import encodable
-from service.errors import TableError
-from service.offline.chunks import CHUNK_BYTES
-from service.tables import csv_problem
 
 _AT_ONCE: Final = 1_024
+_MOST_CHARACTERS: Final = 16 << 20
+"""So much text may be taken together before `take` is cut short: memory has to be bounded for long cells, too."""
+
 _BREAK: Final = re.compile(r"\r\n|\r|\n")
 _NOTHING_BEHIND: Final = ("unexpected end of data", "field larger than field limit")
 """What Python's reader says where no later record can be told from this one: a quote was never closed."""
 
 _NOT_UTF8: Final = "is not UTF-8 text; save the file as UTF-8"
+
+
+class RecordsBroken(Exception):
+    """A file holds no records from here on; the message names the file and the line."""
 
 
 class Taken(NamedTuple):
@@ -55,14 +59,14 @@ class Records:
         """The first record; every later one is to be as long.
 
         Raises:
-            TableError: It is none.
+            RecordsBroken: It is none.
         """
         try:
             names = next(self._reader, [])
         except csv.Error as error:
-            raise TableError(f"{self._name}: line {self._reader.line_num}: {csv_problem(error)}") from error
+            raise RecordsBroken(f"{self._name}: line {self._reader.line_num}: {csv_problem(error)}") from error
         if not encodable("".join(names)):
-            raise TableError(f"{self._name}: line 1: {_NOT_UTF8}")
+            raise RecordsBroken(f"{self._name}: line 1: {_NOT_UTF8}")
         self._width = len(names)
         return names
 
@@ -70,7 +74,7 @@ class Records:
         """The next records, `most` of them or fewer; None behind the last.
 
         Raises:
-            TableError: A quote is never closed, so that nobody knows where the next record begins.
+            RecordsBroken: A quote is never closed, so that nobody knows where the next record begins.
         """
         while True:
             above = self._reader.line_num
@@ -82,7 +86,7 @@ class Records:
             if error is not None:
                 unreadable[len(records)] = csv_problem(error)
                 if any(words in str(error) for words in _NOTHING_BEHIND):
-                    raise TableError(f"{self._name}: line {lines[-1]}: {csv_problem(error)}") from error
+                    raise RecordsBroken(f"{self._name}: line {lines[-1]}: {csv_problem(error)}") from error
                 records.append([""] * self._width)
             taken = self._checked(Taken(lines, records, unreadable))
             if taken.records:  # else there were only blank lines
@@ -91,7 +95,7 @@ class Records:
     def _some(self, most: int) -> tuple[list[list[str]], csv.Error | None]:
         """Records up to the first that is none, and what is wrong with that."""
         records: list[list[str]] = []
-        room = CHUNK_BYTES
+        room = _MOST_CHARACTERS
         try:
             while room > 0 and len(records) < most:
                 before = len(records)
@@ -129,3 +133,13 @@ class Records:
                     unreadable[at] = _NOT_UTF8
                     cells[:] = [cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in cells]
         return taken
+
+
+def csv_problem(error: csv.Error) -> str:
+    """What is wrong with a line of CSV, in words of ours."""
+    text = str(error)
+    if "unexpected end of data" in text:
+        return "the file ends inside a quoted cell; it is cut short, or a quote is never closed"
+    if "field limit" in text:
+        return "a cell is longer than 131,072 characters; most likely a quote is never closed"
+    return f"is not CSV ({text})"
