@@ -106,7 +106,9 @@ class Telling(beam.PTransform):
 
 
 def test_an_instance_without_a_finite_score_is_told_and_counted_as_failed(predicted: Callable[..., Any]) -> None:
-    ran = predicted([("C1", PredictionResult(None, [0.5])), ("C2", PredictionResult(None, ScoreNotFinite()))], Telling())
+    ran = predicted(
+        [("C1", PredictionResult(None, [0.5])), ("C2", PredictionResult(None, ScoreNotFinite()))], Telling()
+    )
     assert ran.predictions == [{"instance": "C1", "prediction": [0.5]}]
     assert [one["instance"] for one in ran.failures] == ["C2"]
     assert ran.counts["failed"] == 1
