@@ -112,7 +112,7 @@ class Permit:
             self._admission.leave(self, partition)
 
     def received(self, took_s: float) -> None:
-        """Notes that its body took so long to come; that is its sender's time, and comes off no budget.
+        """Notes that its body took so long to come, or not to; that is its sender's time, and comes off no budget.
 
         As little as that of a request that is admitted once its body is there.
         """

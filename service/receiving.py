@@ -50,7 +50,8 @@ async def receive_body(request: Request, permit: Permit, max_bytes: int, timeout
                 chunks.append(chunk)
     except TimeoutError:
         raise BodyTooSlow("the body did not arrive in time") from None
-    permit.received(permit.deadline.clock.monotonic() - began)
+    finally:
+        permit.received(permit.deadline.clock.monotonic() - began)
     return b"".join(chunks)
 
 
