@@ -35,9 +35,12 @@ demo: .venv/runtime ## build the demo anew: simulate payments, train, fill the e
 	@$(BIN)/keyscore demo
 
 # PROFILE=locust is the same without the page; any other is judged by its objectives. ARGS are handed on: ARGS=--short.
-LOAD_ := load_tests.locusting $(addprefix --host ,$(filter http%,$(HOST)))
+# A HOST in the environment may be somebody else's (conda has one): it counts if it is a URL.
+LOAD_HOST := $(if $(filter command,$(origin HOST)),$(HOST),$(filter http://% https://%,$(HOST)))
+LOAD_ := load_tests.locusting $(addprefix --host ,$(LOAD_HOST))
 LOAD_locust := $(LOAD_) --headless
 load: .venv/dev $(DEMO) ## locust's page on a service of its own or on HOST=http://…; PROFILE=overload: see load_tests/README.md
+	$(if $(LOAD_$(PROFILE)),,$(if $(LOAD_HOST),$(error PROFILE=$(PROFILE) starts a service of its own: it takes no HOST)))
 	@$(BIN)/python -m $(or $(LOAD_$(PROFILE)),load_tests $(PROFILE)) $(ARGS)
 
 # ARGS are handed on: ARGS=--short, ARGS="--only warm-plain cold-one".

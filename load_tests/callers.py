@@ -3,8 +3,10 @@
 Some customers are looked at far more often than others: the k-th hottest key is drawn with a probability like 1/k.
 """
 
+import json
 import os
 import time
+import urllib.request
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,27 @@ from load_tests.stories import Span
 
 ZIPF_EXPONENT: Final = 1.1
 """Web traffic has about 1. Source: Breslau et al., "Web Caching and Zipf-like Distributions" (1999)."""
+
+
+class NoMetadata(RuntimeError):
+    """A service does not say what it serves; the message says which, and what to do."""
+
+
+def metadata_of(host: str) -> dict[str, Any]:
+    """What the service with this base URL says of itself.
+
+    Raises:
+        NoMetadata: It does not.
+    """
+    url = f"{host}/metadata"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # the host under test
+            return dict(json.load(answer))
+    except (OSError, ValueError) as error:
+        raise NoMetadata(
+            f"{url} must say what is served, so that answers can be checked, and does not ({error}). "
+            "KEYSCORE_ADMIN_PORT moves it and KEYSCORE_AUTH_AUDIENCE wants a token: locust knows neither"
+        ) from error
 
 
 class Zipf:

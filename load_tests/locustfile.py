@@ -6,9 +6,7 @@
 Every answer is checked by the oracle; a wrong one is a failure in locust's tables, under what is wrong with it.
 """
 
-import json
 import os
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -16,7 +14,7 @@ from locust import FastHttpUser, between, constant_pacing, events, task
 from locust.env import Environment
 
 from load_tests.asking import DETAILED, SIMPLE
-from load_tests.callers import Caller, Deployment
+from load_tests.callers import Caller, Deployment, metadata_of
 
 SEED: Final = int(os.environ.get("LOAD_SEED", "1"))
 BATCH_SIZE: Final = int(os.environ.get("LOAD_BATCH_SIZE", "1000"))
@@ -32,8 +30,7 @@ def learn(environment: Environment, **_: Any) -> None:
     host = _host(environment)
     if host in _deployments or not environment.host:
         return
-    with urllib.request.urlopen(f"{host}/metadata", timeout=10) as answer:  # noqa: S310  # the host under test
-        _deployments[host] = Deployment.of(json.load(answer), SEED)
+    _deployments[host] = Deployment.of(metadata_of(host), SEED)
 
 
 class Calling(FastHttpUser):

@@ -63,7 +63,7 @@ async def mischief(
 
     Args:
         bench: What suffers.
-        seed: The same seed does the same in the same order.
+        seed: The same seed does the same in the same order; at other moments of the load, since time passes as it does.
         changes_per_s: How many values of the demo's customers change.
         unnoticed: The oracle does not learn of the changes: a control.
     """

@@ -15,6 +15,8 @@ from load_tests.profiles.base import Options, say
 _SHORT_RATE: Final = 60.0
 """Requests per second of a short run, which knows no capacity: any machine holds it."""
 
+_SHORT_ENTITIES: Final = 1_000
+
 _WARM_BATCH: Final = 500
 
 _UNHURRIED: Final = {
@@ -30,9 +32,14 @@ def settings_for(options: Options, chosen: Mapping[str, str] | None = None) -> d
     return {**(_UNHURRIED if options.short else {}), **(chosen or {})}
 
 
-def limits_for(options: Options) -> Limits:
-    """How long the generator waits."""
-    return Limits(patience_s=60.0 if options.short else 8.0)
+def entities_for(options: Options, full: int = WARM_ENTITIES) -> int:
+    """How many entities the plain bundle has; a short run spends no time on rows that nobody asks for."""
+    return _SHORT_ENTITIES if options.short else full
+
+
+def limits_for(options: Options, patience_s: float = 8.0) -> Limits:
+    """How long the generator waits for an answer: so many seconds, for longer in a short run."""
+    return Limits(patience_s=60.0 if options.short else patience_s)
 
 
 async def warm(bench: Bench, number: int = 0) -> None:

@@ -75,5 +75,5 @@ def json_line(profile: str, seed: int, objective: Objective) -> str:
 
 
 def _number(value: float) -> float | None:
-    """Five significant digits; null for NaN, which JSON lacks."""
-    return None if math.isnan(value) else float(f"{value:.5g}")
+    """Five significant digits; null for NaN and infinity, which JSON lacks."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

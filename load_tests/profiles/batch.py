@@ -14,7 +14,7 @@ from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.prober import probing
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at, settings_for, warm
+from load_tests.sizing import entities_for, limits_for, rate_at, settings_for, warm
 
 P99_BAR: Final = 2.0
 STALL_BAR_S: Final = 0.020
@@ -30,7 +30,13 @@ async def run(options: Options) -> Results:
     size = 500 if options.short else BATCH_SIZE
     seconds = options.seconds(30.0, 2.0)
     async with (
-        Bench.start(seed=options.seed, ttl=WARM_TTL, batch_size=size, service_env=settings_for(options)) as bench,
+        Bench.start(
+            entities=entities_for(options),
+            seed=options.seed,
+            ttl=WARM_TTL,
+            batch_size=size,
+            service_env=settings_for(options),
+        ) as bench,
         AsyncExitStack() as stack,
     ):
         await warm(bench)  # so that batches cost the service its own work and not the store's
@@ -65,7 +71,14 @@ async def _interactive(bench: Bench, rate: float, seconds: float, options: Optio
     make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
     probes = asyncio.create_task(probing(bench.address[1], seconds))
     outcome = await run_load(
-        bench.address, make, rate=rate, seconds=seconds, seed=options.seed, check=bench.oracle.check, check_every=5
+        bench.address,
+        make,
+        rate=rate,
+        seconds=seconds,
+        seed=options.seed,
+        check=bench.oracle.check,
+        check_every=5,
+        limits=limits_for(options, 5.0),
     )
     say(f"interactive: {outcome.counts()}, p99 {outcome.p(0.99) * 1000:.1f} ms")
     return outcome, await probes

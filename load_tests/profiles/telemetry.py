@@ -19,7 +19,7 @@ from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.processes import exchange
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import rate_at, warm
+from load_tests.sizing import entities_for, limits_for, rate_at, settings_for, warm
 
 P99_BAR: Final = 1.2
 THROUGHPUT_BAR: Final = 0.9
@@ -47,11 +47,17 @@ async def run(options: Options) -> Results:
 
 async def _holes(options: Options, results: Results) -> None:
     """The same load with telemetry in order, and with nowhere to go."""
-    seconds = options.seconds(30.0, 3.0)
-    chosen = {"KEYSCORE_ACCESS_LOG": "all", "KEYSCORE_LOG_FORMAT": "json", "KEYSCORE_METRICS_INTERVAL_S": "2"}
+    seconds = options.seconds(30.0, 1.0)
+    logged = {"KEYSCORE_ACCESS_LOG": "all", "KEYSCORE_LOG_FORMAT": "json", "KEYSCORE_METRICS_INTERVAL_S": "2"}
+    chosen, entities = settings_for(options, logged), entities_for(options)
     async with (
         live_collector() as url,
-        Bench.start(seed=options.seed, ttl=WARM_TTL, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}) as bench,
+        Bench.start(
+            entities=entities,
+            seed=options.seed,
+            ttl=WARM_TTL,
+            service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url},
+        ) as bench,
     ):
         await warm(bench)
         rate = await rate_at(bench, _KIND, _SHARE, options)
@@ -62,11 +68,15 @@ async def _holes(options: Options, results: Results) -> None:
         pipe = stack.enter_context(stalled_pipe())
         bench = await stack.enter_async_context(
             Bench.start(
-                seed=options.seed, ttl=WARM_TTL, service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url}, stdout=pipe
+                entities=entities,
+                seed=options.seed,
+                ttl=WARM_TTL,
+                service_env={**chosen, "KEYSCORE_OTLP_ENDPOINT": url},
+                stdout=pipe,
             )
         )
         await warm(bench)
-        await _load(bench, rate, 1.0, options)  # the pipe is full from here on
+        await _load(bench, rate, options.seconds(1.0, 0.5), options)  # the pipe is full from here on
         if options.control:
             await stack.enter_async_context(paused_every(bench.service_pids, 1.0, 0.1))
         stalled = await _load(bench, rate, seconds, options)
@@ -74,6 +84,7 @@ async def _holes(options: Options, results: Results) -> None:
     results.runs |= {"telemetry in order": well, "nowhere to go": stalled}
     results.objectives += [
         none_of("requests that failed with nowhere to go", stalled.errors, stalled.offered, runs=[stalled]),
+        none_of("wrong answers", len(stalled.wrong), stalled.checked),
     ]
     results.facts["drops counted in /metrics"] = f"{dropped:,.0f}"
     if not options.short or options.control:  # a short run fits into what the service may keep in memory
@@ -85,7 +96,14 @@ async def _holes(options: Options, results: Results) -> None:
 async def _load(bench: Bench, rate: float, seconds: float, options: Options) -> Outcome:
     make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
     outcome = await run_load(
-        bench.address, make, rate=rate, seconds=seconds, seed=options.seed, check=bench.oracle.check, check_every=10
+        bench.address,
+        make,
+        rate=rate,
+        seconds=seconds,
+        seed=options.seed,
+        check=bench.oracle.check,
+        check_every=10,
+        limits=limits_for(options, 5.0),
     )
     say(f"{outcome.counts()}, p99 {outcome.p(0.99) * 1000:.1f} ms")
     return outcome
@@ -93,15 +111,20 @@ async def _load(bench: Bench, rate: float, seconds: float, options: Options) -> 
 
 async def _throughput(options: Options, results: Results) -> None:
     """Two services take turns, so that a machine that slows down slows both."""
-    seconds = options.seconds(8.0, 0.5)
+    seconds = options.seconds(8.0, 0.2)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(live_collector())
         on = {"KEYSCORE_OTLP_ENDPOINT": url, **(_EVERYTHING if options.control else {})}
         benches = {
-            "on": await stack.enter_async_context(Bench.start(store="sqlite", seed=options.seed, service_env=on)),
-            "off": await stack.enter_async_context(
-                Bench.start(store="sqlite", seed=options.seed, service_env=TELEMETRY_OFF)
-            ),
+            name: await stack.enter_async_context(
+                Bench.start(
+                    entities=entities_for(options),
+                    store="sqlite",
+                    seed=options.seed,
+                    service_env=settings_for(options, chosen),
+                )
+            )
+            for name, chosen in (("on", on), ("off", TELEMETRY_OFF))
         }
         found: dict[str, list[float]] = {"on": [], "off": []}
         for turn in range(-1, 1 if options.short else _TURNS):

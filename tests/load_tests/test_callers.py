@@ -1,5 +1,6 @@
 """Callers that behave like the real ones, alone and under locust."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from load_tests import locusting
+from load_tests.alone import claimed
 from load_tests.bench import Bench
 from load_tests.bundles import Served
 from load_tests.callers import Zipf
@@ -72,3 +74,33 @@ async def test_a_wrong_answer_is_a_failure_in_locusts_tables(bench: Bench, tmp_p
     assert code == 1
     told = figures["/predict/detailed (Fraud)"]
     assert told["num_requests"] == told["num_failures"] > 0  # a score alone need not move with the balance
+
+
+async def test_no_service_is_started_while_another_run_has_the_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "lock"
+    with claimed(lock):
+        assert await locusting.run([], lock=lock) == 2
+    assert "is measuring on this machine" in capsys.readouterr().err
+
+
+async def test_a_host_without_a_scheme_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        await locusting.run(["--host", "localhost:8080"])
+    assert "'localhost:8080' is no base URL: it must begin with http:// or https://" in capsys.readouterr().err
+
+
+async def test_a_service_that_does_not_say_what_it_serves_is_not_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    async def not_here(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(not_here, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await locusting.run(["--host", f"http://127.0.0.1:{port}/"]) == 2
+    told = capsys.readouterr().err
+    assert f"http://127.0.0.1:{port}/metadata must say what is served" in told
+    assert "404" in told
+    assert "KEYSCORE_ADMIN_PORT" in told

@@ -1,16 +1,20 @@
 """What the profiles ask for, of a service that refuses its surplus and of one that queues it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from load_tests.arrivals import poisson, stages
+from load_tests.client import RESET
+from load_tests.objectives import Objective
 from load_tests.outcome import Outcome
-from load_tests.profiles import cold_cache, dead_store, overload, slow_store, spike, steady
+from load_tests.profiles import cold_cache, dead_store, overload, slow_store, soak, spike, steady, workers
 from load_tests.profiles.base import everything, names
 from load_tests.simulation import simulate, simulate_rate
 from load_tests.verdict import Verdict, judge, overall
+from load_tests.watching import Sample
 
 PROTECTED_S = 0.04
 UNPROTECTED_S = 1e9
@@ -102,6 +106,63 @@ def test_a_dead_store_fails_where_reads_come_back_late() -> None:
 def test_a_cold_cache_passes_once_it_is_warm(capacity: float, verdict: Verdict) -> None:
     run = simulate(poisson(800, 30, 1), 30, capacity=capacity)
     assert overall(cold_cache.objectives(run)) is verdict
+
+
+def with_a_kill(status: int, begin: int, end: int) -> Outcome:
+    """8 s at 500/s, of which some requests came to this instead."""
+    run = simulate_rate(500, 8)
+    numbers = np.arange(run.offered)
+    return replace(run, status=np.where((numbers >= begin) & (numbers < end), status, run.status))
+
+
+@pytest.mark.parametrize(
+    ("status", "lost", "verdict"),
+    [
+        (RESET, workers.LOST_BAR, Verdict.PASS),
+        (RESET, workers.LOST_BAR + 1, Verdict.FAIL),
+        (503, 1_000, Verdict.PASS),
+        (500, workers.LOST_BAR + 1, Verdict.FAIL),
+    ],
+)
+def test_a_killed_worker_may_lose_what_it_had_under_way_and_others_may_refuse(
+    status: int, lost: int, verdict: Verdict
+) -> None:
+    run = with_a_kill(status, 500, 500 + lost)
+    assert overall(workers.objectives("", run, 2.0)) is verdict
+    assert judge(workers.calm("", run)) is Verdict.PASS
+
+
+def test_a_worker_that_is_replaced_late_or_never_fails() -> None:
+    run = simulate_rate(500, 8)
+    assert overall(workers.objectives("", run, 3.1)) is Verdict.FAIL
+    assert overall(workers.objectives("", run, math.inf)) is Verdict.FAIL
+
+
+def test_refusals_long_after_a_kill_fail() -> None:
+    run = with_a_kill(503, 3_500, 3_510)
+    assert run.intended[3_500] > 6
+    assert judge(workers.calm("", run)) is Verdict.FAIL
+
+
+def growing(mib: float, descriptors: int, threads: int) -> list[Objective]:
+    """Of four minutes in which a process grew by so much."""
+    samples = [
+        Sample(at * 60.0, 100 + mib * at / 4, 50 + descriptors * at // 4, 20 + threads * at // 4) for at in range(5)
+    ]
+    return list(soak.growth(samples, 480))
+
+
+@pytest.mark.parametrize(
+    ("mib", "descriptors", "threads", "misses"),
+    [(2.9, 8, 2, 0), (-5.0, -3, -1, 0), (3.1, 0, 0, 1), (0.0, 9, 0, 1), (0.0, 0, 3, 1)],
+)
+def test_a_soak_fails_by_whatever_piles_up(mib: float, descriptors: int, threads: int, misses: int) -> None:
+    assert [judge(one) for one in growing(mib, descriptors, threads)].count(Verdict.FAIL) == misses
+
+
+def test_an_hours_soak_is_judged_by_its_growth_per_hour() -> None:
+    samples = [Sample(at * 900.0, 100 + at * 0.6, 50, 20) for at in range(5)]
+    assert [judge(one) for one in soak.growth(samples, 3600)].count(Verdict.FAIL) == 1
 
 
 def test_every_profile_says_what_it_shows_and_how_it_is_broken() -> None:

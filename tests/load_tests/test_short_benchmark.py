@@ -14,10 +14,12 @@ from load_tests.benchmark.contenders import examine
 from load_tests.benchmark.effort import SHORT, Effort
 from load_tests.benchmark.field import constant
 from load_tests.benchmark.material import Material
+from load_tests.benchmark.rows import BY_NAME, SECTIONS
 from load_tests.benchmark.running import measured
 from load_tests.bundles import Served
 from load_tests.closed_loop import Asked
 from load_tests.processes import ProcessFailed
+from load_tests.quiet import undisturbed
 from load_tests.stored_rows import read_rows
 from load_tests.verdict import Verdict, overall
 
@@ -33,19 +35,14 @@ LITTLE = dataclasses.replace(
     many=150,
     sets=2,
     singles=3,
+    starts=1,
     cached=(100, 300),
+    shares=(0.1,),
+    rate_s=0.3,
     trees=20,
 )
-EVERYBODY = (
-    "warm-plain",
-    "naive-warm",
-    "batch-plain",
-    "batch-demo",
-    "cold-one",
-    "offline-demo",
-    "offline-emulator",
-    "cache",
-)
+APART = ("offline-demo", "offline-emulator", "start", "cache")
+"""Rows that start programs of their own, and ask nobody who takes turns."""
 
 
 @pytest.fixture
@@ -53,23 +50,40 @@ def material(demo_served: Served, tmp_path: Path) -> Callable[[Effort, Path], Ma
     return lambda effort, scratch: Material(effort, scratch, lambda _: None, folder=tmp_path, demo=demo_served)
 
 
-async def test_everybody_answers_rightly_and_every_row_gets_its_figure(
+async def test_everybody_answers_rightly_and_every_row_and_section_gets_its_figures(
     material: Callable[[Effort, Path], Material],
 ) -> None:
-    book = await measured(PARTS, EVERYBODY, LITTLE, make=material)
-    assert set(book.findings) == set(EVERYBODY)
+    rows = set(BY_NAME) - set(APART)
+    with undisturbed():  # once for all: collecting the garbage of a test process takes longer than a turn
+        book = await measured(PARTS, [*rows, *SECTIONS], LITTLE, make=material)
+    assert set(book.findings) == rows
     assert all(math.isfinite(found.figure) for found in book.findings.values())
+    assert {(line.contender, line.callers, line.ids) for line in book.lines} == {
+        (name, callers, ids)
+        for name in ("plain", "demo")
+        for callers, ids in ((1, 1), (16, 1), (64, 1), (1, LITTLE.some), (1, LITTLE.many))
+    }
+    assert "÷ naive (not judged)" in book.findings["naive-warm"].note
     assert set(book.sound) == {
         "raw",
         "hello",
         "hello-thread",
         "plain",
+        "silent",
         "demo",
         "naive",
         "naive-loop",
-        "files",
-        "50 floats",
     }
+    assert overall(book.soundness()) is Verdict.PASS, book.sound
+
+
+async def test_files_are_scored_rightly_and_starts_and_memory_get_their_figures(
+    material: Callable[[Effort, Path], Material],
+) -> None:
+    book = await measured(PARTS, APART, LITTLE, make=material)
+    assert set(book.findings) == set(APART)
+    assert all(math.isfinite(found.figure) for found in book.findings.values())
+    assert set(book.sound) == {"files", "50 floats"}
     assert overall(book.soundness()) is Verdict.PASS, book.sound
 
 

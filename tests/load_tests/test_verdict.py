@@ -87,3 +87,8 @@ def test_a_void_line_says_why_and_is_json() -> None:
     line = json.loads(json_line("overload", 1, at_most("figure", math.nan, 20, "ms")))
     assert line["figure"] is None
     assert line["reason"] == "nothing was measured"
+
+
+def test_a_line_of_what_never_came_fails_and_is_json() -> None:
+    line = json.loads(json_line("workers", 1, at_most("figure", math.inf, 3, "s")))
+    assert (line["verdict"], line["figure"]) == ("FAIL", None)
