@@ -58,6 +58,13 @@ KEYS = {
     "dictionary with a null": pa.array(["007", None, "007", "y"]).dictionary_encode(),
     "large text": pa.array(["a", "b", "a", "b"], pa.large_string()),
     "bytes": pa.array([b"a", b"b", b"a", b"b"]),
+    "dictionary of bytes": pa.array([b"a", b"b", b"a", b"b"]).dictionary_encode(),
+    "dictionary of bytes with a null": pa.array([b"a", None, b"a", b"b"]).dictionary_encode(),
+    "view of text": pa.array(["a", "b", None, "b"], pa.string_view()),
+    "view of bytes": pa.array([b"a", b"b", None, b"b"], pa.binary_view()),
+    "lists": pa.array([["a"], [], None, ["b"]]),
+    "structures": pa.array([{"a": 1}, {"a": 2}, None, {"a": None}]),
+    "decimals of 32 bits": pa.array([Decimal(7), Decimal("1.5"), None, Decimal(8)], pa.decimal32(5, 1)),
     "integers": pa.array([7, 2**63 - 1, -1, None]),
     "small integers": pa.array([7, 255, 0, 7], pa.uint8()),
     "whole floats": pa.array([7.0, 2.0**53, 1.5, float("nan")]),
@@ -76,6 +83,28 @@ def test_a_key_of_parquet_is_what_its_value_is_on_the_wire(
     chunks = parquet(tmp_path, {"customer_id": column}, spec)  # dictionaries end where their row group does
     assert [one for chunk in chunks for one in understood(chunk)] == [on_the_wire([value], spec) for value in values]
     assert [place for chunk in chunks for place in chunk.places] == [1, 2, 3, 4]
+
+
+NO_KEYS = {
+    "UUIDs": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16), None, bytes(16)], pa.binary(16))),
+    "moments": pa.array([1, None, 2**60], pa.timestamp("ns")),
+    "far moments": pa.array([2**62, None, 0], pa.timestamp("us")),
+    "spans of nanoseconds": pa.array([1, None, 2], pa.duration("ns")),
+    "lists of spans": pa.array([[1], None, [2]], pa.list_(pa.duration("ns"))),
+    "bytes that are no text": pa.array([b"\xff", None, b"\xfe"]),
+    "text that is none": pa.Array.from_buffers(pa.string(), 3, pa.array([b"\xff", None, b"\xfe"]).buffers()),
+}
+
+
+@pytest.mark.parametrize("column", NO_KEYS.values(), ids=NO_KEYS.keys())
+def test_what_json_does_not_know_is_no_key_and_no_field_and_fails_only_its_rows(
+    spec_of: Callable[[str], Spec], tmp_path: Path, column: Any
+) -> None:
+    (chunk,) = parquet(tmp_path, {"customer_id": column}, spec_of("string"))
+    assert understood(chunk) == ["'customer_id' must be a string or an integer below 2^53"] * 3
+    columns = {name: column if name == "note" else [value] * 3 for name, value in FIELDS.items()}
+    (chunk,) = parquet(tmp_path, columns, spec_of("fields"))
+    assert understood(chunk) == ["'note' must be a string"] * 3
 
 
 FLOATS = {
