@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
+import pyarrow as pa
+
 from features.errors import FeaturesError, FeatureUnread
 from model.errors import ModelError
 from service.errors import JobStopped
@@ -77,7 +79,8 @@ class Job:
 
         Raises:
             TableError: The input cannot be read to its end, or holds no row.
-            JobStopped: A row has no score and may not be without, the output cannot be written, or the model refuses.
+            JobStopped: A row has no score and may not be without, it or the output cannot be written, or the model
+                refuses.
             FeaturesError: The store cannot be read.
         """
         reader, writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
@@ -139,8 +142,14 @@ class Job:
         return outcome_of(chunk, scored, first)
 
     def _write(self, outcome: Outcome, totals: Totals) -> None:
-        errors = error_lines(outcome, self._source.unit, self._scoring.bundle) if outcome.failures else b""
-        self._sink.write(self._encode(outcome), errors, totals)
+        try:
+            errors = error_lines(outcome, self._source.unit, self._scoring.bundle) if outcome.failures else b""
+            self._sink.write(self._encode(outcome), errors, totals)
+        except (pa.ArrowException, ValueError) as error:
+            where = f"{self._source.name}: {self._source.unit} {outcome.chunk.places[0]} or one soon behind it"
+            reason = str(error).partition("\n")[0]
+            hint = "leave its column out, or choose another output format"
+            raise JobStopped(f"{where} holds what cannot be written ({reason}); {hint}") from error
 
     def _failure(self, outcome: Outcome) -> str:
         """The first row without a score, where it is, and why."""

@@ -167,6 +167,19 @@ def test_bytes_that_are_no_text_are_one_failed_row(batch: Callable, tmp_path: Pa
     assert "'customer_id' must be a string" in error["error"]["detail"]
 
 
+@pytest.mark.parametrize(("target", "more"), [("out.jsonl", ()), ("out.parquet", ("--on-error", "null"))])
+def test_what_cannot_be_written_ends_the_job_in_order(
+    batch: Callable, tmp_path: Path, known: dict[str, str], target: str, more: tuple[str, ...]
+) -> None:
+    no_text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    columns = {name: [value] for name, value in {**known, "amount": -1.0 if more else 1.0}.items()}
+    pq.write_table(pa.table({**columns, "odd": pa.ListArray.from_arrays([0, 1], no_text)}), tmp_path / "made.parquet")
+    outcome = batch("in.parquet", (tmp_path / "made.parquet").read_bytes(), "--extra", "ignore", *more, target=target)
+    assert outcome.code == 1
+    assert "in.parquet: row 1 or one soon behind it holds what cannot be written ('utf-8' codec" in outcome.err
+    assert not (tmp_path / target).exists()
+
+
 def test_a_damaged_record_is_one_failed_row(batch: Callable, tmp_path: Path, known: dict[str, str]) -> None:
     record = framed(known["customer_id"].encode())
     damaged = record[:12] + b"?" + record[13:]
