@@ -68,15 +68,17 @@ def test_a_job_without_a_finished_part_leaves_nothing(tmp_path: Path, clock: Man
 
 
 def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "mine").touch()
+    theirs = ["joined-table", "mine", "part-00000", "part-00000-6a1b.c000.csv", "part-00001.parquet", "part-1.csv"]
+    (tmp_path / "parts" / "part-00002.csv").mkdir(parents=True)
+    for name in theirs:
+        (tmp_path / "parts" / name).touch()
     parts = Parts(tmp_path / "parts")
     with parts.held():
         parts.begin(JOB)
         parts.finish(0, Totals(rows=1), ())
         parts.finish_all()
         parts.clear()
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["mine"]
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == sorted([*theirs, "part-00002.csv"])
 
 
 def test_a_lock_that_was_taken_away_meanwhile_holds_nobody_off_and_is_not_used(
