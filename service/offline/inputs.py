@@ -17,6 +17,8 @@ from service.offline.streams import Wake
 _ENDS_BYTES: Final = 64 << 10
 """How much of an input's beginning and end is looked at to tell it from another one."""
 
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
 
 def check_input(path: Path, file_format: InputFormat) -> None:
     """Says at once what would be found out when the model is loaded.
@@ -34,6 +36,10 @@ def check_input(path: Path, file_format: InputFormat) -> None:
             raise TableError(f"{path} {'is a directory' if path.exists() else 'does not exist'}")
         if path.is_file() and path.stat().st_size == 0:
             raise TableError(f"{path} is empty")
+        if file_format is InputFormat.PARQUET and path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC:
+                    raise TableError(f"{path} is gzipped, which Parquet, compressed as it is, cannot be: gunzip it")
     except OSError as error:
         raise TableError(f"{path} is out of reach: {error.strerror}") from error
 

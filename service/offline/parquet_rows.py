@@ -41,6 +41,8 @@ class ParquetRows(TableInput):
         """The schema, then the chunks."""
         try:
             with pq.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+                if not file.schema_arrow.names:
+                    raise TableError(f"{self.name} holds no columns")
                 names = checked_names(file.schema_arrow.names, self._path)
                 self._check_names(names)
                 yield {name: _without_view(file.schema_arrow.field(name).type) for name in names}

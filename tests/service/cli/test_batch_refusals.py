@@ -108,6 +108,17 @@ def test_jsonl(batch: Callable, tmp_path: Path, content: str | bytes, said: str)
     assert not list(tmp_path.glob("out*jsonl"))
 
 
+def test_parquet_that_is_gzipped_or_without_columns(batch: Callable, tmp_path: Path) -> None:
+    pq.write_table(pa.table({name: [value] for name, value in ROW.items()}), tmp_path / "made.parquet")
+    packed = gzip.compress((tmp_path / "made.parquet").read_bytes())
+    for name, more in (("in.parquet.gz", ()), ("in.gz", ("--format", "parquet"))):
+        outcome = batch(name, packed, *more)
+        assert outcome.code == 1
+        assert f"{name} is gzipped, which Parquet, compressed as it is, cannot be: gunzip it" in outcome.err
+    pq.write_table(pa.table({}), tmp_path / "made.parquet")
+    assert "in.parquet holds no columns" in batch("in.parquet", (tmp_path / "made.parquet").read_bytes()).err
+
+
 def test_files_that_are_cut_short(batch: Callable, tmp_path: Path) -> None:
     packed = gzip.compress(b"".join(b'["C%d", "M", 1, "x"]\n' % at for at in range(5_000)))
     said = batch("in.jsonl.gz", packed[:-100], "--on-error", "skip").err
