@@ -17,6 +17,10 @@ processor and 50 MB less, 65,536 take 6 % less and 70 MB more."""
 CHUNK_BYTES: Final = 16 << 20
 """So long a chunk may be before it is cut short: memory has to be bounded for long lines, too."""
 
+CHUNK_CELLS: Final = 1 << 20
+"""Cells of text that a chunk may hold before it is cut short: Python takes 51 bytes for two letters. A file of up to 32
+columns has chunks of full length."""
+
 
 class Sent(Protocol):
     """The rows of a chunk as they came."""

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from features.values import encodable
 from service.errors import TableError
-from service.offline.chunks import CHUNK_BYTES
+from service.offline.chunks import CHUNK_BYTES, CHUNK_CELLS
 from service.tables import csv_problem
 
 _AT_ONCE: Final = 1_024
@@ -92,6 +92,7 @@ class Records:
         """Records up to the first that is none, and what is wrong with that."""
         records: list[list[str]] = []
         room = CHUNK_BYTES
+        most = min(most, max(1, CHUNK_CELLS // max(1, self._width)))
         try:
             while room > 0 and len(records) < most:
                 before = len(records)

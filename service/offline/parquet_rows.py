@@ -14,7 +14,7 @@ from features.keys import KeyPart, make_key_texts
 from features.spec import RequestField
 from features.values import DType, Value
 from service.errors import TableError
-from service.offline.chunks import Chunk, Reading
+from service.offline.chunks import CHUNK_BYTES, Chunk, Reading
 from service.offline.sent import SentTable
 from service.offline.table_inputs import TableInput
 from service.parsing import ParsedRequest
@@ -47,12 +47,11 @@ class ParquetRows(TableInput):
                 self._check_names(names)
                 yield {name: _without_view(file.schema_arrow.field(name).type) for name in names}
                 total, done = file.metadata.num_rows, 0
-                for batch in file.iter_batches(batch_size=self._chunk_rows):
-                    done += batch.num_rows
+                for batch in file.iter_batches(batch_size=min(self._chunk_rows, _rows_at_once(file.metadata))):
+                    before, done = done, done + batch.num_rows
                     if done > skip:
-                        table = _without_views(pa.table(batch.slice(max(0, batch.num_rows - (done - skip)))))
-                        places = range(done - table.num_rows + 1, done + 1)
-                        yield Chunk(self._understood(table), places, SentTable(table), done / total)
+                        table = _without_views(pa.table(batch.slice(max(0, skip - before))))
+                        yield from self._chunks(table, max(skip, before), total)
         except pa.ArrowNotImplementedError as error:
             reason = str(error).partition("\n")[0]
             hint = "write it with other types, or with another compression"
@@ -60,6 +59,16 @@ class ParquetRows(TableInput):
         except (pa.ArrowException, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise TableError(f"{self.name}: is not a whole Parquet file ({reason}); write it again") from error
+
+    def _chunks(self, table: Any, before: int, total: int) -> Iterator[Chunk]:
+        """The chunks of a table: one, but where its columns take far more memory than they take in the file."""
+        pieces = max(1, round(table.nbytes / CHUNK_BYTES))
+        rows = max(1, -(-table.num_rows // pieces))
+        for start in range(0, table.num_rows, rows):
+            piece = table.slice(start, rows)
+            done = before + start + piece.num_rows
+            places = range(done - piece.num_rows + 1, done + 1)
+            yield Chunk(self._understood(piece), places, SentTable(piece), done / total)
 
     def _understood(self, table: Any) -> ParsedRequest:
         request = self._request(table.num_rows)
@@ -75,6 +84,13 @@ class ParquetRows(TableInput):
         request.instances.distinct = dict(enumerate(known))  # so that nobody has to find it out anew
         request.indexes.extend(range(request.size))
         return request
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """How many rows take up what a chunk may, by the sizes that the file itself tells."""
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    widest = max((one.total_byte_size / one.num_rows for one in groups if one.num_rows), default=1.0)
+    return max(1, int(CHUNK_BYTES / max(widest, 1.0)))
 
 
 def _key_texts(column: Any, part: KeyPart) -> tuple[list[str], Any]:

@@ -3,6 +3,8 @@
 import fcntl
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.clock import ManualClock
@@ -15,8 +17,35 @@ from service.offline.totals import Totals
 JOB = {"input": {"size": 1}, "options": {"on_error": "null", "detailed": False}}
 
 
-def sink_of(parts: Parts, folder: Path, clock: ManualClock) -> PartsSink:
-    return PartsSink(parts, Destination(folder / "out", folder / "errors", OutputFormat.JSONL), clock, part_rows=10)
+def sink_of(
+    parts: Parts, folder: Path, clock: ManualClock, file_format: OutputFormat = OutputFormat.JSONL
+) -> PartsSink:
+    destination = Destination(folder / "out", folder / "errors", file_format)
+    return PartsSink(parts, destination, clock, part_rows=10, part_bytes=1_000)
+
+
+def test_a_part_of_wide_rows_is_finished_by_its_bytes(tmp_path: Path, clock: ManualClock) -> None:
+    parts = Parts(tmp_path / "parts")
+    with parts.held():
+        parts.begin(JOB)
+        sink = sink_of(parts, tmp_path, clock)
+        sink.begin(None)
+        for size in (999, 1, 500, 1_000):
+            sink.write(b"x" * size, b"", Totals(rows=1))
+        sink.write(b"", b"e" * 1_000, Totals(rows=1))
+        assert [one.rows for one in parts.finished] == [2, 2, 1]
+        sink.close()
+        parts.begin(JOB)
+    table = pa.table({"x": list(range(60))})
+    with (again := Parts(tmp_path / "parts")).held():
+        again.begin(JOB)
+        sink = sink_of(again, tmp_path, clock, OutputFormat.PARQUET)
+        sink.begin(table.schema)
+        for _ in range(5):
+            sink.write(table, b"", Totals(rows=1))
+        assert [one.rows for one in again.finished] == [3]
+        sink.finish()
+    assert pq.read_table(tmp_path / "out").num_rows == 300
 
 
 def test_a_part_has_its_rows_or_its_time(tmp_path: Path, clock: ManualClock) -> None:

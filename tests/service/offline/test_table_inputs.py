@@ -207,3 +207,28 @@ def test_memory_is_that_of_a_chunk_whatever_is_in_a_row_group(spec_of: Callable[
     chunks = list(ParquetRows(tmp_path / "in.parquet", spec_of("string"), extra=False).read().chunks)
     assert [chunk.request.size for chunk in chunks] == [32_768, 32_768, 4_464]
     assert chunks[-1].share == 1.0
+
+
+@pytest.mark.parametrize("n_texts", [4_000, 1], ids=["as wide in the file", "told once in the file"])
+def test_memory_is_that_of_a_chunk_however_wide_a_row_is(
+    spec_of: Callable[[str], Spec], tmp_path: Path, n_texts: int
+) -> None:
+    texts = [f"{at % n_texts:09d}" * 1_000 for at in range(4_000)]
+    pq.write_table(pa.table({"customer_id": [f"C{at}" for at in range(4_000)], "note": texts}), tmp_path / "in.parquet")
+    for skip in (0, 1_000):
+        chunks = list(ParquetRows(tmp_path / "in.parquet", spec_of("string"), extra=True).read(skip).chunks)
+        assert [place for chunk in chunks for place in chunk.places] == list(range(skip + 1, 4_001))
+        assert [key for chunk in chunks for key in chunk.request.instances.keys[0]] == [
+            f"C{at}" for at in range(skip, 4_000)
+        ]
+        assert max(sum(column.nbytes for column in chunk.sent.columns().values()) for chunk in chunks) < 25 << 20
+        assert chunks[-1].share == 1.0
+
+
+def test_a_chunk_of_csv_holds_a_million_cells_at_most(
+    spec_of: Callable[[str], Spec], tmp_path: Path, wake: Wake
+) -> None:
+    head = ",".join(["customer_id", *(f"x{at}" for at in range(4_095))])
+    (tmp_path / "in.csv").write_text(f"{head}\n" + f"C{',1' * 4_095}\n" * 600)
+    chunks = CsvRows(tmp_path / "in.csv", spec_of("string"), extra=True, wake=wake, verbatim=True).read(50).chunks
+    assert [(chunk.places[0], chunk.request.size) for chunk in chunks] == [(52, 256), (308, 256), (564, 38)]
