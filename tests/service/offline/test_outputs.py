@@ -24,6 +24,20 @@ MOMENT = "1970-01-01 00:00:00.000000001"
 # column, its first cell in CSV, its first value in JSON
 COLUMNS: dict[str, tuple[Any, str, Any]] = {
     "UUID": (IDS, str(ID), str(ID)),
+    "nanoseconds of another type": (
+        pa.ExtensionArray.from_storage(
+            pa.opaque(pa.duration("ns"), "span", "x"), pa.array([1, None], pa.duration("ns"))
+        ),
+        "1",
+        "1",
+    ),
+    "bools of another type": (
+        pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None], pa.int8())),
+        "true",
+        True,
+    ),
+    "views of lists": (pa.array([[1], None], pa.list_view(pa.int64())), "[1]", [1]),
+    "half floats": (pa.array([1.5, None], pa.float16()), "1.5", 1.5),
     "view of text": (pa.array(["a,b", None], pa.string_view()), "a,b", "a,b"),
     "view of bytes": (pa.array([b"\xff", None], pa.binary_view()), '{"b64":"/w=="}', B64),
     "bytes of a fixed width": (pa.array([b"\xff", None], pa.binary(1)), '{"b64":"/w=="}', B64),
