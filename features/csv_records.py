@@ -13,6 +13,9 @@ _AT_ONCE: Final = 1_024
 _MOST_CHARACTERS: Final = 16 << 20
 """So much text may be taken together before `take` is cut short: memory has to be bounded for long cells, too."""
 
+_MOST_CELLS: Final = 1 << 20
+"""So many cells may be, too: Python takes 51 bytes for two letters. Of a file of up to 32 columns, 32,768 records fit."""
+
 _BREAK: Final = re.compile(r"\r\n|\r|\n")
 _NOTHING_BEHIND: Final = ("unexpected end of data", "field larger than field limit")
 """What Python's reader says where no later record can be told from this one: a quote was never closed."""
@@ -96,6 +99,7 @@ class Records:
         """Records up to the first that is none, and what is wrong with that."""
         records: list[list[str]] = []
         room = _MOST_CHARACTERS
+        most = min(most, max(1, _MOST_CELLS // max(1, self._width)))
         try:
             while room > 0 and len(records) < most:
                 before = len(records)

@@ -9,6 +9,8 @@
            ──► StoreTimeout                    the read took longer than it may
            ──► StoreDenied                     our identity was refused
            ──► StoreAnswerInvalid              it answered, but nonsense
+                 StoreViewUnreadable           whatever the key: there is no such view
+                 StoreFileChanged              for once: the file was written to meanwhile
            ──► WriteFailed                 `keyscore put` was refused
     rows   ──► assembly ──► EntityNotFound     no row, and the policy is `fail`
                         ──► FeatureAbsent      null or too old, and the policy is `fail`
@@ -110,6 +112,14 @@ class StoreAnswerInvalid(StoreError):
 
 class StoreAnswerTooLarge(StoreAnswerInvalid):
     """The store's answer is larger than we take; asking again would bring it once more."""
+
+
+class StoreViewUnreadable(StoreAnswerInvalid):
+    """No key of a view can be read, as where the view does not exist; says nothing about the one that was asked for."""
+
+
+class StoreFileChanged(StoreAnswerInvalid):
+    """The embedded store's file changed while it was being read; reading again helps."""
 
 
 class StoreFileError(StoreUnavailable):

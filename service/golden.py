@@ -24,8 +24,9 @@ from service.bundle import GOLDEN, Bundle
 from service.errors import StartError
 
 TOLERANCE: Final = 1e-9
-"""Largest difference between a recorded and a computed score. The same model on another processor may differ in the
-last bits of a float64; a wrong feature differs by far more."""
+"""Largest difference between a recorded and a computed score, relative to the recorded one where that is above 1. The
+same model on another processor may differ in the last bits of a float64, which at 1e8 are 1.5e-8; a wrong feature
+differs by far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,10 @@ def self_test(bundle: Bundle, assembler: Assembler) -> int:
         raise StartError(f"{GOLDEN}: holds no lines; train the bundle again, or remove the file")
     for count, line in enumerate(golden_lines(bundle.golden or b"", bundle.spec), start=1):
         found = score_golden(line, assembler, bundle.scorer)
-        off = max((abs(a - b) for a, b in zip(found, line.scores, strict=False)), default=0.0)
-        if len(found) != len(line.scores) or not off <= TOLERANCE:  # NaN is not within any tolerance
+        differences = [abs(a - b) / max(1.0, abs(b)) for a, b in zip(found, line.scores, strict=False)]
+        within = all(one <= TOLERANCE for one in differences)  # which NaN is not
+        if len(found) != len(line.scores) or not within:
+            off = max(differences, default=0.0)
             raise StartError(
                 f"{GOLDEN}: line {count} does not score as recorded (off by {off:.3g}, allowed {TOLERANCE:g}): "
                 "model, serving.yaml and golden.jsonl are not of one training, or this build computes differently"

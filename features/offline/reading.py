@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from features.clock import Clock
 from features.deadline import Deadline
-from features.errors import FeaturesError, StoreAnswerInvalid, StoreDenied
+from features.errors import FeaturesError, StoreAnswerInvalid, StoreDenied, StoreFileChanged, StoreViewUnreadable
 from features.freshness import Bounds
 from features.offline.pace import Pace
 from features.offline.patience import Patience
@@ -65,6 +65,7 @@ class PatientReading:
         Raises:
             StoreUnavailable: An outage has lasted for longer than the job's patience.
             StoreDenied: The store refuses our identity.
+            StoreViewUnreadable: No key of a view can be read, as where it does not exist (any more).
         """
         remembered = self._retrieval.remembered(lookups, _UNBOUNDED)
         if remembered is not None:
@@ -100,7 +101,7 @@ class PatientReading:
             outages = {
                 key: outage for key, one in zip(lookup.keys, rows, strict=True) if (outage := _outage(one.error))
             }
-            _refuse_denial(rows)
+            _refuse_all(lookup.view.name, rows)
             if len(outages) < len(rows):
                 self._patience.answered()
             if not outages:
@@ -114,13 +115,15 @@ class PatientReading:
 
 def _outage(error: FeaturesError | None) -> FeaturesError | None:
     """The error, if waiting may help; nonsense in one key's answer stays what it is."""
-    return None if isinstance(error, (StoreAnswerInvalid, StoreDenied)) else error
+    lasting = isinstance(error, (StoreAnswerInvalid, StoreDenied)) and not isinstance(error, StoreFileChanged)
+    return None if lasting else error
 
 
-def _refuse_denial(rows: Sequence[Retrieved]) -> None:
-    """Ends the job where nothing at all may be read: every further row would only fail as well."""
-    if all(isinstance(one.error, StoreDenied) for one in rows) and rows[0].error is not None:
-        raise rows[0].error
+def _refuse_all(view: str, rows: Sequence[Retrieved]) -> None:
+    """Ends the job where nothing at all can be read: every further row would only fail as well."""
+    error = rows[0].error
+    if isinstance(error, (StoreDenied, StoreViewUnreadable)) and all(type(one.error) is type(error) for one in rows):
+        raise type(error)(f"{view!r} cannot be read: {error}; what is finished is kept: resume the job when it can")
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

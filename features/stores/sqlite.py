@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from features.deadline import Deadline
-from features.errors import StoreAnswerInvalid, StoreFileError
+from features.errors import StoreAnswerInvalid, StoreFileChanged, StoreFileError
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer, StoredView
 from features.stores.own_thread import OwnThread
@@ -151,7 +151,7 @@ class SqliteStore:
         try:
             for text, record in self._select(view, list(by_text)):
                 if text not in by_text:  # pages of two versions of the file, read as one
-                    raise StoreAnswerInvalid("the store's file changed while it was being read")
+                    raise StoreFileChanged("the store's file changed while it was being read")
                 answers[by_text[text]] = decode_row(record, layout)
         except sqlite3.Error as error:
             raise file_error(self._path, error) from error

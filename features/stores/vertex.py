@@ -19,6 +19,7 @@ from features.errors import (
     StoreDenied,
     StoreError,
     StoreTimeout,
+    StoreViewUnreadable,
 )
 from features.spec import FeatureView
 from features.stores.base import Decode, ReadAnswer, ReadMode
@@ -109,7 +110,7 @@ class VertexStore:
 
         Raises:
             StoreDenied: There are no credentials.
-            StoreAnswerInvalid: A view does not exist.
+            StoreViewUnreadable: A view does not exist.
         """
         if self._tokens is not None:
             await self._tokens.warm()
@@ -123,7 +124,7 @@ class VertexStore:
             return
         await asyncio.gather(*(self._look_up(view) for view in self._sources))
         for view in self._missing:
-            raise StoreAnswerInvalid(f"the feature view {self._sources[view]} does not exist; see `keyscore view`")
+            raise StoreViewUnreadable(f"the feature view {self._sources[view]} does not exist; see `keyscore view`")
 
     async def read(
         self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline
@@ -136,7 +137,7 @@ class VertexStore:
         """See `RemoteStore.ask`."""
         if view.name in self._missing:
             self._look_up_again(view.name)  # it may have been made meanwhile
-            raise StoreAnswerInvalid("the feature view does not exist")
+            raise StoreViewUnreadable("the feature view does not exist")
         channel = self._channels[self._host(self._regions[view.name])]
         decoding = await self._ask(channel, view, keys, deadline)
 

@@ -17,6 +17,7 @@ from features.errors import (
     StoreFailed,
     StoreTimeout,
     StoreUnavailable,
+    StoreViewUnreadable,
 )
 
 Metadata = Sequence[tuple[str, str]]
@@ -49,8 +50,8 @@ _MEANING: Final[Mapping[grpc.StatusCode, type[StoreError]]] = MappingProxyType(
         grpc.StatusCode.UNAUTHENTICATED: StoreDenied,
         grpc.StatusCode.PERMISSION_DENIED: StoreDenied,
         grpc.StatusCode.INVALID_ARGUMENT: StoreAnswerInvalid,
-        grpc.StatusCode.FAILED_PRECONDITION: StoreAnswerInvalid,
-        grpc.StatusCode.UNIMPLEMENTED: StoreAnswerInvalid,
+        grpc.StatusCode.FAILED_PRECONDITION: StoreViewUnreadable,
+        grpc.StatusCode.UNIMPLEMENTED: StoreViewUnreadable,
         grpc.StatusCode.DATA_LOSS: StoreAnswerInvalid,
         grpc.StatusCode.OUT_OF_RANGE: StoreAnswerInvalid,
     }

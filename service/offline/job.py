@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
 
 from features.errors import FeaturesError, FeatureUnread
 from model.errors import ModelError
@@ -25,6 +27,8 @@ from service.offline.streams import Wake
 from service.offline.totals import Totals
 
 _AT_ONCE: Final = 2
+
+_T = TypeVar("_T")
 
 Encode = Callable[[Outcome], Any]
 Progress = Callable[[int, float | None], None]
@@ -77,7 +81,8 @@ class Job:
 
         Raises:
             TableError: The input cannot be read to its end, or holds no row.
-            JobStopped: A row has no score and may not be without, the output cannot be written, or the model refuses.
+            JobStopped: A row has no score and may not be without, it or the output cannot be written, or the model
+                refuses.
             FeaturesError: The store cannot be read.
         """
         reader, writer = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "write")
@@ -101,7 +106,7 @@ class Job:
                     raise JobStopped(self._failure(outcome))
                 await writing
                 totals = Totals.of(outcome, self._scoring.counts.oldest_age_s)
-                writing = loop.run_in_executor(writer, self._write, outcome, totals)
+                writing = _heard(loop.run_in_executor(writer, self._write, outcome, totals))
                 self.totals.add(totals)
                 self._progress(self.totals.rows, outcome.chunk.share)
         await writing
@@ -131,7 +136,7 @@ class Job:
                     await task
 
     def _next(self, reader: ThreadPoolExecutor) -> asyncio.Future[Chunk | None]:
-        return asyncio.get_running_loop().run_in_executor(reader, next, self._chunks, None)
+        return _heard(asyncio.get_running_loop().run_in_executor(reader, next, self._chunks, None))
 
     async def _outcome(self, chunk: Chunk, first: int) -> Outcome:
         instances = chunk.request.instances
@@ -139,8 +144,14 @@ class Job:
         return outcome_of(chunk, scored, first)
 
     def _write(self, outcome: Outcome, totals: Totals) -> None:
-        errors = error_lines(outcome, self._source.unit, self._scoring.bundle) if outcome.failures else b""
-        self._sink.write(self._encode(outcome), errors, totals)
+        try:
+            errors = error_lines(outcome, self._source.unit, self._scoring.bundle) if outcome.failures else b""
+            self._sink.write(self._encode(outcome), errors, totals)
+        except (pa.ArrowException, ValueError) as error:
+            where = f"{self._source.name}: {self._source.unit} {outcome.chunk.places[0]} or one soon behind it"
+            reason = str(error).partition("\n")[0]
+            hint = "leave its column out, or choose another output format"
+            raise JobStopped(f"{where} holds what cannot be written ({reason}); {hint}") from error
 
     def _failure(self, outcome: Outcome) -> str:
         """The first row without a score, where it is, and why."""
@@ -151,3 +162,9 @@ class Job:
         hint = f"; {document['hint']}" if "hint" in document else ""
         where = f"{self._source.name}: {self._source.unit} {outcome.chunk.places[at]}"
         return f"{where}: {detail}{hint} (--on-error null or skip goes on behind such rows)"
+
+
+def _heard(future: asyncio.Future[_T]) -> asyncio.Future[_T]:
+    """The same; where a job stops before it has come to this, asyncio does not complain that nobody asked."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future

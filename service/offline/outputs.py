@@ -12,18 +12,32 @@ import io
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
+import orjson
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from service.offline.arrow_values import is_time, values_of
 from service.offline.formats import OutputFormat
 from service.offline.sent import json_text
 
 _COPY_BYTES: Final = 1 << 20
 _CSV: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
+_OF_CSV: Final = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    is_time,
+)
+"""Types that Arrow writes as CSV."""
 
 
 class PartFile(Protocol):
@@ -186,19 +200,24 @@ def _plain(table: Any) -> Any:
     Lists, structures and bytes that are no text become JSON, dictionaries what they hold.
     """
     for at, field in enumerate(table.schema):
+        column = table.column(at)
         if pa.types.is_dictionary(field.type):
-            table = table.set_column(at, field.name, table.column(at).cast(field.type.value_type))
-        elif pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            values = [None if one is None else _text(one) for one in table.column(at).to_pylist()]
-            table = table.set_column(at, field.name, pa.array(values, type=pa.string()))
+            column = column.cast(field.type.value_type)
+        if not any(one(column.type) for one in _OF_CSV):
+            texts = [None if one is None else _text(one) for one in values_of(column)]
+            column = pa.array(texts, type=pa.string())
+        if column.type != field.type:
+            table = table.set_column(at, field.name, column)
     return table
 
 
 def _text(value: Any) -> str:
-    try:
-        return value.decode() if isinstance(value, bytes) else json_text(value).decode()
-    except UnicodeDecodeError:
-        return json_text(value).decode()
+    """Text as it is, anything else as JSON."""
+    with suppress(UnicodeDecodeError):
+        if isinstance(value, bytes):
+            return value.decode()
+    told = json_text(value)
+    return str(orjson.loads(told)) if told.startswith(b'"') else told.decode()
 
 
 def placed(made: Path, path: Path) -> None:

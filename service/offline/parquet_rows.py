@@ -14,7 +14,7 @@ from features.keys import KeyPart, make_key_texts
 from features.spec import RequestField
 from features.values import DType, Value
 from service.errors import TableError
-from service.offline.chunks import Chunk, Reading
+from service.offline.chunks import CHUNK_BYTES, Chunk, Reading
 from service.offline.sent import SentTable
 from service.offline.table_inputs import TableInput
 from service.parsing import ParsedRequest
@@ -22,6 +22,9 @@ from service.tables import checked_names, python_values
 
 _BUFFER_BYTES: Final = 1 << 20
 """How much of a column is read at a time, so that memory does not follow the size of row groups."""
+
+_NO_KEY: Final = ()
+"""Stands for a value that is none of a key or a field, to be refused."""
 
 
 class ParquetRows(TableInput):
@@ -38,21 +41,34 @@ class ParquetRows(TableInput):
         """The schema, then the chunks."""
         try:
             with pq.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+                if not file.schema_arrow.names:
+                    raise TableError(f"{self.name} holds no columns")
                 names = checked_names(file.schema_arrow.names, self._path)
                 self._check_names(names)
-                yield {name: file.schema_arrow.field(name).type for name in names}
+                yield {name: _without_view(file.schema_arrow.field(name).type) for name in names}
                 total, done = file.metadata.num_rows, 0
-                for batch in file.iter_batches(batch_size=self._chunk_rows):
-                    done += batch.num_rows
+                for batch in file.iter_batches(batch_size=min(self._chunk_rows, _rows_at_once(file.metadata))):
+                    before, done = done, done + batch.num_rows
                     if done > skip:
-                        table = pa.table(batch.slice(max(0, batch.num_rows - (done - skip))))
-                        places = range(done - table.num_rows + 1, done + 1)
-                        yield Chunk(self._understood(table), places, SentTable(table), done / total)
-        except OverflowError as error:
-            raise TableError(f"{self.name}: holds a time outside the years 1 to 9999") from error
+                        table = _without_views(pa.table(batch.slice(max(0, skip - before))))
+                        yield from self._chunks(table, max(skip, before), total)
+        except pa.ArrowNotImplementedError as error:
+            reason = str(error).partition("\n")[0]
+            hint = "write it with other types, or with another compression"
+            raise TableError(f"{self.name}: holds what cannot be read here ({reason}); {hint}") from error
         except (pa.ArrowException, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise TableError(f"{self.name}: is not a whole Parquet file ({reason}); write it again") from error
+
+    def _chunks(self, table: Any, before: int, total: int) -> Iterator[Chunk]:
+        """The chunks of a table: one, but where its columns take far more memory than they take in the file."""
+        pieces = max(1, round(table.nbytes / CHUNK_BYTES))
+        rows = max(1, -(-table.num_rows // pieces))
+        for start in range(0, table.num_rows, rows):
+            piece = table.slice(start, rows)
+            done = before + start + piece.num_rows
+            places = range(done - piece.num_rows + 1, done + 1)
+            yield Chunk(self._understood(piece), places, SentTable(piece), done / total)
 
     def _understood(self, table: Any) -> ParsedRequest:
         request = self._request(table.num_rows)
@@ -68,6 +84,13 @@ class ParquetRows(TableInput):
         request.instances.distinct = dict(enumerate(known))  # so that nobody has to find it out anew
         request.indexes.extend(range(request.size))
         return request
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """How many rows take up what a chunk may, by the sizes that the file itself tells."""
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    widest = max((one.total_byte_size / one.num_rows for one in groups if one.num_rows), default=1.0)
+    return max(1, int(CHUNK_BYTES / max(widest, 1.0)))
 
 
 def _key_texts(column: Any, part: KeyPart) -> tuple[list[str], Any]:
@@ -95,7 +118,10 @@ def _distinct(column: Any) -> tuple[list[Any], Any]:
             column = column.cast(pa.string())
         except pa.ArrowInvalid:
             raise InvalidKey("not UTF-8") from None  # row by row it is said better
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode(null_encoding="encode")
+    try:
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode(null_encoding="encode")
+    except pa.ArrowNotImplementedError:
+        raise InvalidKey("a list, a structure or a type of its own") from None  # same
     if encoded.null_count:
         raise InvalidKey("null")  # row by row it is said better
     return _python(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False)
@@ -110,12 +136,33 @@ def _gathered(values: Any, codes: Any) -> list[Any]:
 
 def _python(column: Any) -> list[Any]:
     """Python's values; NaN, which JSON does not know either, is null, and bytes that are text are that text."""
-    values = python_values(column)
-    if _is_bytes(column.type):
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    try:
+        values = python_values(column)
+    except UnicodeDecodeError:  # no writer of files is held to what a text is
+        values, kind = column.cast(kind).cast(pa.binary()).to_pylist(), pa.binary()
+    except (OverflowError, ValueError):  # a time that Python does not know, and no time can be a key or a field
+        return [_NO_KEY if there else None for there in column.is_valid().to_pylist()]
+    if _is_bytes(kind):
         return [None if value is None else _text(value) for value in values]
     if pa.types.is_floating(column.type):
         return [None if value != value else value for value in values]  # noqa: PLR0124  # only NaN differs from itself
     return values
+
+
+def _without_views(table: Any) -> Any:
+    """The same without views of text and bytes, of which Arrow can neither take some nor write CSV."""
+    for at, field in enumerate(table.schema):
+        kind = _without_view(field.type)
+        if kind != field.type:
+            table = table.set_column(at, field.with_type(kind), table.column(at).cast(kind))
+    return table
+
+
+def _without_view(kind: Any) -> Any:
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(kind) else kind
 
 
 def _is_bytes(kind: Any) -> bool:

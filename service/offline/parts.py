@@ -14,6 +14,7 @@ Whatever a kill leaves half-written is under a name that nobody looks at.
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,8 +32,11 @@ Identity = Mapping[str, Any]
 _FORMAT: Final = 1
 """Of this directory."""
 
-_OURS: Final = ("job.json.*", "part-*", "joined*", "complete*")
-"""What may be removed again; should somebody keep files of their own in there, they stay."""
+_OURS: Final = re.compile(
+    r"(job\.json|part-[0-9]{5,}\.(jsonl|csv|arrow|errors|json)|joined|joined\.errors|complete)(\.making)?"
+)
+"""What may be removed again; should somebody keep files of their own in there, they stay. Spark's names begin like
+ours: `part-00000-<a UUID>.csv`."""
 
 
 class Parts:
@@ -133,8 +137,8 @@ class Parts:
     def _empty(self) -> None:
         """Without `job.json` first: what a kill leaves of this is no job that could be resumed."""
         (self.directory / "job.json").unlink(missing_ok=True)
-        for pattern in _OURS:
-            for path in self.directory.glob(pattern):
+        for path in self.directory.iterdir():
+            if _OURS.fullmatch(path.name) and not path.is_dir():
                 path.unlink()
 
     def _put(self, name: str, content: bytes) -> None:

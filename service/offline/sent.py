@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from features.spec import Spec
 from features.values import DType
+from service.offline.arrow_values import values_of
 from service.parsing import ParsedRequest
-from service.tables import python_values
 
 INSTANCE: Final = "instance"
 """The column that holds the whole instance as JSON where undeclared members are let through."""
@@ -111,7 +111,7 @@ class SentTable:
     def texts(self, at: Sequence[int] | None = None) -> list[bytes]:
         """See `Sent.texts`."""
         table = self._table if at is None else self._table.take(pa.array(at, type=pa.int64()))
-        return _objects({name: _values(table.column(name)) for name in table.column_names})
+        return _objects({name: values_of(table.column(name)) for name in table.column_names})
 
     def columns(self) -> Mapping[str, Any]:
         """See `Sent.columns`."""
@@ -126,14 +126,6 @@ def json_text(value: Any) -> bytes:
 def _objects(columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     names = list(columns)
     return [json_text(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-
-
-def _values(column: Any) -> Sequence[Any]:
-    try:
-        return python_values(column)
-    except OverflowError:  # a moment that Python does not know
-        texts: list[Any] = column.cast(pa.string()).to_pylist()
-        return texts
 
 
 def _told(value: object) -> object:

@@ -17,6 +17,9 @@ from service.offline.totals import Totals
 PART_ROWS: Final = 131_072
 """Rows in a part: a second or less of work, and a Parquet row group of a good size."""
 
+PART_BYTES: Final = 128 << 20
+"""A part that is larger is finished with fewer rows, too: to be joined to a Parquet file it has to be in memory."""
+
 PART_S: Final = 10.0
 """A part that takes longer, as where reads have a pace, is finished with fewer rows."""
 
@@ -77,12 +80,14 @@ class PartsSink:
 
     __slots__ = (
         "_began_at",
+        "_bytes",
         "_clock",
         "_destination",
         "_errors",
         "_joined",
         "_joined_errors",
         "_part",
+        "_part_bytes",
         "_part_rows",
         "_parts",
         "_schema",
@@ -90,7 +95,14 @@ class PartsSink:
         "placed",
     )
 
-    def __init__(self, parts: Parts, destination: Destination, clock: Clock, part_rows: int = PART_ROWS) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        destination: Destination,
+        clock: Clock,
+        part_rows: int = PART_ROWS,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
         """Writes nothing yet.
 
         Args:
@@ -98,11 +110,13 @@ class PartsSink:
             destination: Where the output goes in the end.
             clock: The time.
             part_rows: How many rows make a part.
+            part_bytes: How many bytes make one, where that is fewer rows.
         """
         self._parts = parts
         self._destination = destination
         self._clock = clock
         self._part_rows = part_rows
+        self._part_bytes = part_bytes
         self._schema: Any = None
         self._part: PartFile | None = None
         self._errors: BinaryIO | None = None
@@ -110,6 +124,7 @@ class PartsSink:
         self._joined_errors: BinaryIO | None = None
         self._totals = Totals()
         self._began_at = 0.0
+        self._bytes = 0
         self.placed = False
 
     def begin(self, schema: Any) -> None:
@@ -131,7 +146,8 @@ class PartsSink:
             self._part.write(encoded)
             self._errors.write(errors)
             self._totals.add(totals)
-            if self._totals.rows >= self._part_rows or self._clock.monotonic() - self._began_at >= PART_S:
+            self._bytes += len(errors) + (len(encoded) if isinstance(encoded, bytes) else encoded.nbytes)
+            if self._full:
                 self._finish_part()
 
     def finish(self) -> None:
@@ -164,6 +180,11 @@ class PartsSink:
             self._close_joined()
 
     @property
+    def _full(self) -> bool:
+        large = self._totals.rows >= self._part_rows or self._bytes >= self._part_bytes
+        return large or self._clock.monotonic() - self._began_at >= PART_S
+
+    @property
     def _joined_path(self) -> Path:
         return self._parts.directory / "joined"
 
@@ -180,6 +201,7 @@ class PartsSink:
         self._part = part_file(self._destination.file_format, path, self._schema)
         self._errors = errors.open("wb")
         self._totals = Totals()
+        self._bytes = 0
         self._began_at = self._clock.monotonic()
 
     def _finish_part(self) -> None:

@@ -9,9 +9,11 @@ from features.errors import (
     StoreAnswerInvalid,
     StoreDenied,
     StoreError,
+    StoreFileChanged,
     StoreFileError,
     StoreTimeout,
     StoreUnavailable,
+    StoreViewUnreadable,
 )
 
 
@@ -29,6 +31,8 @@ def test_a_spec_error_begins_with_its_place_where_there_is_one() -> None:
         (StoreTimeout, "timeout"),
         (StoreDenied, "denied"),
         (StoreAnswerInvalid, "invalid"),
+        (StoreViewUnreadable, "invalid"),
+        (StoreFileChanged, "invalid"),
     ],
 )
 def test_each_store_error_has_an_outcome_for_telemetry(kind: type[StoreError], outcome: str) -> None:

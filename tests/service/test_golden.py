@@ -112,6 +112,38 @@ def test_ages_are_taken_at_the_recorded_moment(bundle_with: Callable[..., Bundle
         self_test(bundle, assembler_of(bundle))
 
 
+class Giving:
+    """A scorer that gives the same scores to every row."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = scores
+
+    def score(self, *_: object) -> list[tuple[float, ...]]:
+        return [self.scores]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((1e8 + 1.5e-8, -3e8 - 6e-8), ""),  # another processor's last bits
+        ((1e8, -3e8 - 1), "off by 3.33e-09"),
+        ((1e8, float("nan")), "does not score as recorded"),
+        ((float("inf"), -3e8), "off by inf"),
+    ],
+)
+def test_large_scores_are_compared_by_their_size(
+    bundle_with: Callable[..., Bundle], found: tuple[float, ...], said: str
+) -> None:
+    scorer: Any = Giving(*found)
+    bundle = bundle_with([LINE | {"scores": [1e8, -3e8]}])
+    assembler, giving = assembler_of(bundle), replace(bundle, scorer=scorer)
+    if not said:
+        assert self_test(giving, assembler) == 1
+        return
+    with pytest.raises(StartError, match=said):
+        self_test(giving, assembler)
+
+
 class Refusing:
     """A scorer that scores nothing."""
 

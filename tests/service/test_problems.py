@@ -30,6 +30,8 @@ EXAMPLES: list[tuple[Exception, int, str]] = [
     (features_errors.StoreTimeout(STORE_WORDS), 504, "features-timeout"),
     (features_errors.StoreDenied(STORE_WORDS), 502, "store-denied"),
     (features_errors.StoreAnswerInvalid(STORE_WORDS), 502, "features-invalid"),
+    (features_errors.StoreViewUnreadable(STORE_WORDS), 502, "features-invalid"),
+    (features_errors.StoreFileChanged(STORE_WORDS), 502, "features-invalid"),
     (features_errors.StoreAnswerTooLarge(STORE_WORDS), 502, "features-invalid"),
     (features_errors.DeadlineExceeded("late"), 504, "deadline-exceeded"),
     (model_errors.ScoreNotFinite(), 422, "score-not-finite"),
@@ -53,6 +55,8 @@ TAKE_THE_ROW_OF_AN_ANCESTOR = {
     features_errors.StoreFailed,
     features_errors.StoreExhausted,
     features_errors.StoreAnswerTooLarge,
+    features_errors.StoreViewUnreadable,
+    features_errors.StoreFileChanged,
 }
 
 

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from features.clock import ManualClock
-from features.errors import StoreAnswerInvalid, StoreDenied, StoreExhausted, StoreTimeout, StoreUnavailable
+from features.errors import (
+    StoreAnswerInvalid,
+    StoreDenied,
+    StoreError,
+    StoreExhausted,
+    StoreFileChanged,
+    StoreTimeout,
+    StoreUnavailable,
+    StoreViewUnreadable,
+)
 from features.events import Nobody
 from features.offline.pace import Pace
 from features.offline.patience import Patience
@@ -117,10 +126,17 @@ async def test_keys_are_read_at_the_pace_and_those_in_memory_cost_nothing(
 
 
 @pytest.mark.parametrize(
-    "error", [StoreUnavailable("away"), StoreTimeout("slow"), StoreExhausted("quota", retry_after_s=3.0)], ids=str
+    "error",
+    [
+        StoreUnavailable("away"),
+        StoreTimeout("slow"),
+        StoreExhausted("quota", retry_after_s=3.0),
+        StoreFileChanged("changed"),
+    ],
+    ids=str,
 )
 async def test_an_outage_is_waited_out(
-    store: MemoryStore, clock: ManualClock, passing: Passing, error: StoreUnavailable
+    store: MemoryStore, clock: ManualClock, passing: Passing, error: StoreError
 ) -> None:
     store.fail(error, reads=5)
     began = clock.monotonic()
@@ -172,6 +188,15 @@ async def test_pauses_grow_so_that_a_store_that_is_down_is_left_alone(
 async def test_a_refused_identity_ends_the_job_at_once(store: MemoryStore, clock: ManualClock) -> None:
     store.fail(StoreDenied("not you"))
     with pytest.raises(StoreDenied, match="not you"):
+        await Job(store, clock).read(customers(3))
+    assert len(store.reads) == 1
+
+
+async def test_a_view_that_is_gone_ends_the_job_and_is_no_fault_of_its_keys(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    store.fail(StoreViewUnreadable("the feature view does not exist"))
+    with pytest.raises(StoreViewUnreadable, match="'account' cannot be read: the feature view does not exist; what"):
         await Job(store, clock).read(customers(3))
     assert len(store.reads) == 1
 

@@ -14,7 +14,7 @@ import pytest
 
 from features.clock import ManualClock
 from features.deadline import Deadline
-from features.errors import StoreAnswerInvalid, StoreFileError
+from features.errors import StoreAnswerInvalid, StoreFileChanged, StoreFileError
 from features.spec import FeatureView
 from features.stores import sqlite, sqlite_file
 from features.stores.base import DescribedStore, StoredView
@@ -176,6 +176,19 @@ async def test_a_damaged_row_is_an_error_for_its_key_and_for_no_other(
     answers = await store.read(view, ["C1", "C2"], Deadline.after(1, ManualClock()))
     assert isinstance(answers["C1"], FeatureRow)
     assert isinstance(answers["C2"], StoreAnswerInvalid)
+
+
+async def test_a_row_that_was_not_asked_for_tells_of_a_file_that_changed_meanwhile(
+    store: SqliteStore, path: Path, view: FeatureView
+) -> None:
+    with closing(sqlite3.connect(path)) as other:  # as if pages of another version had been read
+        other.executescript(
+            "ALTER TABLE rows RENAME TO whole;"
+            "CREATE TABLE rows (view TEXT, key TEXT COLLATE NOCASE, row BLOB);"
+            "INSERT INTO rows SELECT view, key, row FROM whole;"
+        )
+    with pytest.raises(StoreFileChanged, match="changed while it was being read"):
+        await _balance(store, view, "c1")
 
 
 _LAYOUT = RowLayout((Column("balance", DType.FLOAT),))

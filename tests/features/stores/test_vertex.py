@@ -10,7 +10,7 @@ import pytest
 from features.clock import ManualClock, SystemClock
 from features.deadline import Deadline
 from features.emulator.emulator import Emulator
-from features.errors import StoreAnswerInvalid, StoreError, StoreTimeout, StoreUnavailable
+from features.errors import StoreAnswerInvalid, StoreError, StoreTimeout, StoreUnavailable, StoreViewUnreadable
 from features.keys import KeyPart
 from features.spec import Entity, FeatureView
 from features.stores.base import ReadMode, RemoteStore
@@ -105,7 +105,7 @@ async def test_where_streaming_was_asked_for_it_is_not_replaced(emulator: Emulat
     emulator.set_faults([{"kind": "error", "code": "UNIMPLEMENTED", "method": "StreamingFetchFeatureValues"}])
     store = store_at(emulator, ReadMode.STREAMING)
     await store.open()
-    with pytest.raises(StoreAnswerInvalid):
+    with pytest.raises(StoreViewUnreadable):  # no fault of these two
         await store.read(VIEW, names(2), soon())
     await store.aclose()
 
@@ -132,6 +132,7 @@ async def test_fifty_unknown_entities_in_a_row_have_the_view_looked_up_again(
         except StoreAnswerInvalid as error:
             failure = error
             break
+    assert isinstance(failure, StoreViewUnreadable)
     assert "does not exist" in str(failure)
     with SqliteWriter(tmp_path / "features.sqlite") as writer:
         writer.replace_view("account", ("customer_id",), {"balance": DType.FLOAT}, [StoredRow("C1", {"balance": 1.0})])

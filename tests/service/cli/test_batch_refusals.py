@@ -108,6 +108,17 @@ def test_jsonl(batch: Callable, tmp_path: Path, content: str | bytes, said: str)
     assert not list(tmp_path.glob("out*jsonl"))
 
 
+def test_parquet_that_is_gzipped_or_without_columns(batch: Callable, tmp_path: Path) -> None:
+    pq.write_table(pa.table({name: [value] for name, value in ROW.items()}), tmp_path / "made.parquet")
+    packed = gzip.compress((tmp_path / "made.parquet").read_bytes())
+    for name, more in (("in.parquet.gz", ()), ("in.gz", ("--format", "parquet"))):
+        outcome = batch(name, packed, *more)
+        assert outcome.code == 1
+        assert f"{name} is gzipped, which Parquet, compressed as it is, cannot be: gunzip it" in outcome.err
+    pq.write_table(pa.table({}), tmp_path / "made.parquet")
+    assert "in.parquet holds no columns" in batch("in.parquet", (tmp_path / "made.parquet").read_bytes()).err
+
+
 def test_files_that_are_cut_short(batch: Callable, tmp_path: Path) -> None:
     packed = gzip.compress(b"".join(b'["C%d", "M", 1, "x"]\n' % at for at in range(5_000)))
     said = batch("in.jsonl.gz", packed[:-100], "--on-error", "skip").err
@@ -165,6 +176,19 @@ def test_bytes_that_are_no_text_are_one_failed_row(batch: Callable, tmp_path: Pa
     (error,) = (json.loads(line) for line in (tmp_path / "out.parquet.errors.jsonl").read_text().splitlines())
     assert error["row"] == 2
     assert "'customer_id' must be a string" in error["error"]["detail"]
+
+
+@pytest.mark.parametrize(("target", "more"), [("out.jsonl", ()), ("out.parquet", ("--on-error", "null"))])
+def test_what_cannot_be_written_ends_the_job_in_order(
+    batch: Callable, tmp_path: Path, known: dict[str, str], target: str, more: tuple[str, ...]
+) -> None:
+    no_text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    columns = {name: [value] for name, value in {**known, "amount": -1.0 if more else 1.0}.items()}
+    pq.write_table(pa.table({**columns, "odd": pa.ListArray.from_arrays([0, 1], no_text)}), tmp_path / "made.parquet")
+    outcome = batch("in.parquet", (tmp_path / "made.parquet").read_bytes(), "--extra", "ignore", *more, target=target)
+    assert outcome.code == 1
+    assert "in.parquet: row 1 or one soon behind it holds what cannot be written ('utf-8' codec" in outcome.err
+    assert not (tmp_path / target).exists()
 
 
 def test_a_damaged_record_is_one_failed_row(batch: Callable, tmp_path: Path, known: dict[str, str]) -> None:

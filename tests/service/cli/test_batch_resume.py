@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -151,6 +152,22 @@ def test_another_job_is_not_resumed(
     assert "input size was" in outcome.err
     assert len(list(begun.glob("part-*.json"))) == 2
     assert small_demo
+
+
+def test_another_input_of_the_same_size_and_time_is_not_resumed(
+    keyscore: Callable, begun: Path, flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert begun.is_dir()
+    first, found = (tmp_path / "in.csv").read_bytes(), (tmp_path / "in.csv").stat()
+    for other in (first[:-4] + b"same", first.replace(b"online", b"onlime", 1)):
+        (tmp_path / "in.csv").write_bytes(other)
+        os.utime(tmp_path / "in.csv", ns=(found.st_atime_ns, found.st_mtime_ns))
+        outcome = keyscore("batch", "in.csv", "out.csv", *flags, "--resume")
+        assert outcome.code == 2
+        assert "out.csv.parts belongs to another job: input ends was" in outcome.err
+    (tmp_path / "in.csv").write_bytes(first)
+    os.utime(tmp_path / "in.csv", ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert keyscore("batch", "in.csv", "out.csv", *flags, "--resume").code == 3
 
 
 def test_a_job_that_stopped_at_a_row_may_go_on_behind_it(

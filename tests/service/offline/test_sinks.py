@@ -3,6 +3,8 @@
 import fcntl
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.clock import ManualClock
@@ -15,8 +17,35 @@ from service.offline.totals import Totals
 JOB = {"input": {"size": 1}, "options": {"on_error": "null", "detailed": False}}
 
 
-def sink_of(parts: Parts, folder: Path, clock: ManualClock) -> PartsSink:
-    return PartsSink(parts, Destination(folder / "out", folder / "errors", OutputFormat.JSONL), clock, part_rows=10)
+def sink_of(
+    parts: Parts, folder: Path, clock: ManualClock, file_format: OutputFormat = OutputFormat.JSONL
+) -> PartsSink:
+    destination = Destination(folder / "out", folder / "errors", file_format)
+    return PartsSink(parts, destination, clock, part_rows=10, part_bytes=1_000)
+
+
+def test_a_part_of_wide_rows_is_finished_by_its_bytes(tmp_path: Path, clock: ManualClock) -> None:
+    parts = Parts(tmp_path / "parts")
+    with parts.held():
+        parts.begin(JOB)
+        sink = sink_of(parts, tmp_path, clock)
+        sink.begin(None)
+        for size in (999, 1, 500, 1_000):
+            sink.write(b"x" * size, b"", Totals(rows=1))
+        sink.write(b"", b"e" * 1_000, Totals(rows=1))
+        assert [one.rows for one in parts.finished] == [2, 2, 1]
+        sink.close()
+        parts.begin(JOB)
+    table = pa.table({"x": list(range(60))})
+    with (again := Parts(tmp_path / "parts")).held():
+        again.begin(JOB)
+        sink = sink_of(again, tmp_path, clock, OutputFormat.PARQUET)
+        sink.begin(table.schema)
+        for _ in range(5):
+            sink.write(table, b"", Totals(rows=1))
+        assert [one.rows for one in again.finished] == [3]
+        sink.finish()
+    assert pq.read_table(tmp_path / "out").num_rows == 300
 
 
 def test_a_part_has_its_rows_or_its_time(tmp_path: Path, clock: ManualClock) -> None:
@@ -68,15 +97,17 @@ def test_a_job_without_a_finished_part_leaves_nothing(tmp_path: Path, clock: Man
 
 
 def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "mine").touch()
+    theirs = ["joined-table", "mine", "part-00000", "part-00000-6a1b.c000.csv", "part-00001.parquet", "part-1.csv"]
+    (tmp_path / "parts" / "part-00002.csv").mkdir(parents=True)
+    for name in theirs:
+        (tmp_path / "parts" / name).touch()
     parts = Parts(tmp_path / "parts")
     with parts.held():
         parts.begin(JOB)
         parts.finish(0, Totals(rows=1), ())
         parts.finish_all()
         parts.clear()
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["mine"]
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == sorted([*theirs, "part-00002.csv"])
 
 
 def test_a_lock_that_was_taken_away_meanwhile_holds_nobody_off_and_is_not_used(

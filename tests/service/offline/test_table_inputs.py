@@ -58,6 +58,13 @@ KEYS = {
     "dictionary with a null": pa.array(["007", None, "007", "y"]).dictionary_encode(),
     "large text": pa.array(["a", "b", "a", "b"], pa.large_string()),
     "bytes": pa.array([b"a", b"b", b"a", b"b"]),
+    "dictionary of bytes": pa.array([b"a", b"b", b"a", b"b"]).dictionary_encode(),
+    "dictionary of bytes with a null": pa.array([b"a", None, b"a", b"b"]).dictionary_encode(),
+    "view of text": pa.array(["a", "b", None, "b"], pa.string_view()),
+    "view of bytes": pa.array([b"a", b"b", None, b"b"], pa.binary_view()),
+    "lists": pa.array([["a"], [], None, ["b"]]),
+    "structures": pa.array([{"a": 1}, {"a": 2}, None, {"a": None}]),
+    "decimals of 32 bits": pa.array([Decimal(7), Decimal("1.5"), None, Decimal(8)], pa.decimal32(5, 1)),
     "integers": pa.array([7, 2**63 - 1, -1, None]),
     "small integers": pa.array([7, 255, 0, 7], pa.uint8()),
     "whole floats": pa.array([7.0, 2.0**53, 1.5, float("nan")]),
@@ -78,6 +85,28 @@ def test_a_key_of_parquet_is_what_its_value_is_on_the_wire(
     chunks = parquet(tmp_path, {"customer_id": column}, spec)  # dictionaries end where their row group does
     assert [one for chunk in chunks for one in understood(chunk)] == [on_the_wire([value], spec) for value in values]
     assert [place for chunk in chunks for place in chunk.places] == [1, 2, 3, 4]
+
+
+NO_KEYS = {
+    "UUIDs": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16), None, bytes(16)], pa.binary(16))),
+    "moments": pa.array([1, None, 2**60], pa.timestamp("ns")),
+    "far moments": pa.array([2**62, None, 0], pa.timestamp("us")),
+    "spans of nanoseconds": pa.array([1, None, 2], pa.duration("ns")),
+    "lists of spans": pa.array([[1], None, [2]], pa.list_(pa.duration("ns"))),
+    "bytes that are no text": pa.array([b"\xff", None, b"\xfe"]),
+    "text that is none": pa.Array.from_buffers(pa.string(), 3, pa.array([b"\xff", None, b"\xfe"]).buffers()),
+}
+
+
+@pytest.mark.parametrize("column", NO_KEYS.values(), ids=NO_KEYS.keys())
+def test_what_json_does_not_know_is_no_key_and_no_field_and_fails_only_its_rows(
+    spec_of: Callable[[str], Spec], tmp_path: Path, column: Any
+) -> None:
+    (chunk,) = parquet(tmp_path, {"customer_id": column}, spec_of("string"))
+    assert understood(chunk) == ["'customer_id' must be a string or an integer below 2^53"] * 3
+    columns = {name: column if name == "note" else [value] * 3 for name, value in FIELDS.items()}
+    (chunk,) = parquet(tmp_path, columns, spec_of("fields"))
+    assert understood(chunk) == ["'note' must be a string"] * 3
 
 
 FLOATS = {
@@ -180,3 +209,28 @@ def test_memory_is_that_of_a_chunk_whatever_is_in_a_row_group(spec_of: Callable[
     chunks = list(ParquetRows(tmp_path / "in.parquet", spec_of("string"), extra=False).read().chunks)
     assert [chunk.request.size for chunk in chunks] == [32_768, 32_768, 4_464]
     assert chunks[-1].share == 1.0
+
+
+@pytest.mark.parametrize("n_texts", [4_000, 1], ids=["as wide in the file", "told once in the file"])
+def test_memory_is_that_of_a_chunk_however_wide_a_row_is(
+    spec_of: Callable[[str], Spec], tmp_path: Path, n_texts: int
+) -> None:
+    texts = [f"{at % n_texts:09d}" * 1_000 for at in range(4_000)]
+    pq.write_table(pa.table({"customer_id": [f"C{at}" for at in range(4_000)], "note": texts}), tmp_path / "in.parquet")
+    for skip in (0, 1_000):
+        chunks = list(ParquetRows(tmp_path / "in.parquet", spec_of("string"), extra=True).read(skip).chunks)
+        assert [place for chunk in chunks for place in chunk.places] == list(range(skip + 1, 4_001))
+        assert [key for chunk in chunks for key in chunk.request.instances.keys[0]] == [
+            f"C{at}" for at in range(skip, 4_000)
+        ]
+        assert max(sum(column.nbytes for column in chunk.sent.columns().values()) for chunk in chunks) < 25 << 20
+        assert chunks[-1].share == 1.0
+
+
+def test_a_chunk_of_csv_holds_a_million_cells_at_most(
+    spec_of: Callable[[str], Spec], tmp_path: Path, wake: Wake
+) -> None:
+    head = ",".join(["customer_id", *(f"x{at}" for at in range(4_095))])
+    (tmp_path / "in.csv").write_text(f"{head}\n" + f"C{',1' * 4_095}\n" * 600)
+    chunks = CsvRows(tmp_path / "in.csv", spec_of("string"), extra=True, wake=wake, verbatim=True).read(50).chunks
+    assert [(chunk.places[0], chunk.request.size) for chunk in chunks] == [(52, 256), (308, 256), (564, 38)]
