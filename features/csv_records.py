@@ -14,7 +14,7 @@ _MOST_CHARACTERS: Final = 16 << 20
 """So much text may be taken together before `take` is cut short: memory has to be bounded for long cells, too."""
 
 _MOST_CELLS: Final = 1 << 20
-"""So many cells may be, too: Python takes 51 bytes for two letters. Of a file of up to 32 columns, 32,768 records fit."""
+"""So many cells may be, too: Python takes 51 bytes for two letters. Of a file of 32 columns, 32,768 records fit."""
 
 _BREAK: Final = re.compile(r"\r\n|\r|\n")
 _NOTHING_BEHIND: Final = ("unexpected end of data", "field larger than field limit")
