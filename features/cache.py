@@ -26,16 +26,14 @@ class CachedRow(Retrieved):
     """A row, or the knowledge that there is none, as one read found it; what a request gets while it is fresh.
 
     Attributes:
-        fresh_until: When its TTL, jitter included, ends on the monotonic clock.
         used: Whether it was used since it was last considered for making room.
         place: Where the hand that makes room comes by.
     """
 
-    __slots__ = ("fresh_until", "place", "used")
+    __slots__ = ("place", "used")
 
     def __init__(self, row: FeatureRow | None, read_at: float, ttl_s: float) -> None:
-        super().__init__(row, Source.CACHE, read_at)
-        self.fresh_until = read_at + ttl_s
+        super().__init__(row, Source.CACHE, read_at, fresh_until=read_at + ttl_s)
         self.used = False
         self.place = 0
 

@@ -64,7 +64,9 @@ def _stored(
     value = None if one.row is None else layout.value(one.row, feature.column)
     if value is None:  # a null that is just missing: the row says it itself
         return UsedValue(None, Status.NULL, Source.MISSING, age_s, cached_s)
-    return UsedValue(value, Status.PRESENT, one.source, age_s, cached_s)
+    # fresh when it was looked up, but then a read of another view, or a turn, was waited for
+    late = one.source is Source.CACHE and assembly.now >= one.fresh_until
+    return UsedValue(value, Status.PRESENT, Source.STALE if late else one.source, age_s, cached_s)
 
 
 def _derived(spec: Spec, assembly: Assembly, index: int, at: int, used: dict[int, UsedValue]) -> UsedValue:

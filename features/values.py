@@ -109,6 +109,7 @@ class Retrieved:
         read_at: When the read that brought it began, on the monotonic clock.
         degraded: Served beyond stale-while-revalidate, because the store fails.
         error: Why the row could not be read; None when the store did answer.
+        fresh_until: When the TTL of a cached row, jitter included, ends on the monotonic clock.
         plain: Whether every value of the row can be used as it is, unless it is too old.
     """
 
@@ -117,6 +118,7 @@ class Retrieved:
     read_at: float = 0.0
     degraded: bool = False
     error: FeaturesError | None = None
+    fresh_until: float = field(default=math.inf, compare=False)
     plain: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

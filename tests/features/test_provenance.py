@@ -83,6 +83,12 @@ def test_a_present_value_names_where_its_row_came_from(source: Source) -> None:
     assert _explained(Retrieved(LAYOUT.pack(FULL, NOW), source))["balance"].source is source
 
 
+@pytest.mark.parametrize(("fresh_for_s", "source"), [(0.001, Source.CACHE), (0.0, Source.STALE), (-0.3, Source.STALE)])
+def test_a_row_whose_ttl_ended_while_another_view_was_read_is_told_as_stale(fresh_for_s: float, source: Source) -> None:
+    told = _explained(Retrieved(LAYOUT.pack(FULL, NOW), Source.CACHE, MOMENT - 2, fresh_until=MOMENT + fresh_for_s))
+    assert told["balance"] == UsedValue(10.0, Status.PRESENT, source, 0.0, 2.0)
+
+
 def test_a_row_served_too_stale_keeps_its_status_and_its_source() -> None:
     told = _explained(Retrieved(LAYOUT.pack(FULL, NOW), Source.STALE, 1.0, degraded=True))
     assert told["balance"] == UsedValue(10.0, Status.PRESENT, Source.STALE, 0.0, 99.0)
