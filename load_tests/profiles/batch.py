@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from load_tests.bench import WARM_TTL, Bench
+from load_tests.checked import checked_load
 from load_tests.closed_loop import Asked, ask_all
-from load_tests.generator import run_load
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.prober import probing
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import entities_for, limits_for, rate_at, settings_for, warm
+from load_tests.sizing import entities_for, rate_at, settings_for, warm
 
 P99_BAR: Final = 2.0
 STALL_BAR_S: Final = 0.020
@@ -68,18 +68,8 @@ async def run(options: Options) -> Results:
 
 
 async def _interactive(bench: Bench, rate: float, seconds: float, options: Options) -> tuple[Outcome, list[float]]:
-    make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
     probes = asyncio.create_task(probing(bench.address[1], seconds))
-    outcome = await run_load(
-        bench.address,
-        make,
-        rate=rate,
-        seconds=seconds,
-        seed=options.seed,
-        check=bench.oracle.check,
-        check_every=5,
-        limits=limits_for(options, 5.0),
-    )
+    outcome = await checked_load(bench, _KIND, rate, seconds, options, check_every=5)
     say(f"interactive: {outcome.counts()}, p99 {outcome.p(0.99) * 1000:.1f} ms")
     return outcome, await probes
 

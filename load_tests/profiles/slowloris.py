@@ -5,11 +5,11 @@ import time
 from typing import Final
 
 from load_tests.bench import WARM_TTL, Bench
-from load_tests.generator import run_load
+from load_tests.checked import checked_load
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import entities_for, limits_for, rate_at, settings_for, warm
+from load_tests.sizing import entities_for, rate_at, settings_for, warm
 from load_tests.slow_clients import Held, hold
 
 CONNECTIONS: Final = 1000
@@ -72,17 +72,7 @@ def _connections(options: Options) -> int:
 
 
 async def _healthy(bench: Bench, rate: float, seconds: float, options: Options) -> Outcome:
-    make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
-    outcome = await run_load(
-        bench.address,
-        make,
-        rate=rate,
-        seconds=seconds,
-        seed=options.seed,
-        check=bench.oracle.check,
-        check_every=10,
-        limits=limits_for(options, 5.0),
-    )
+    outcome = await checked_load(bench, _KIND, rate, seconds, options)
     say(f"healthy load: {outcome.counts()}, p99 {outcome.p(0.99) * 1000:.1f} ms")
     return outcome
 

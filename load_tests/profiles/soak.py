@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from load_tests.bench import Bench
-from load_tests.generator import run_load
+from load_tests.checked import checked_load
 from load_tests.objectives import Objective, at_most, none_of
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import entities_for, limits_for, rate_at, settings_for
+from load_tests.sizing import entities_for, rate_at, settings_for
 from load_tests.watching import Sample, slope_per_hour, watched
 
 SLOPE_BAR_MIB_PER_HOUR: Final = 2.0
@@ -49,18 +49,8 @@ async def run(options: Options) -> Results:
         rate = await rate_at(bench, _KIND, _SHARE, options)
         await bench.faults(_FAULTS)
         say(f"{seconds / 60:.1f} minutes at {rate:,.0f} requests/s")
-        make = bench.maker(_KIND, int(rate * seconds * 1.2) + 100)
         async with watched(bench.service_pids[0], max(seconds / 200, 0.25)) as samples:
-            outcome = await run_load(
-                bench.address,
-                make,
-                rate=rate,
-                seconds=seconds,
-                seed=options.seed,
-                check=bench.oracle.check,
-                check_every=7,
-                limits=limits_for(options, 5.0),
-            )
+            outcome = await checked_load(bench, _KIND, rate, seconds, options, check_every=7)
         cached = max(value for name, value in (await bench.metrics()).items() if name.startswith("keyscore_cache_rows"))
     results = Results(runs={"soak": outcome})
     late = samples[int(len(samples) * _SETTLED) :]

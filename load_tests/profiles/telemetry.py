@@ -11,15 +11,15 @@ from statistics import median
 from typing import Final
 
 from load_tests.bench import TELEMETRY_OFF, WARM_TTL, Bench
+from load_tests.checked import checked_load
 from load_tests.closed_loop import throughput
-from load_tests.generator import run_load
 from load_tests.holes import black_holed_collector, live_collector, stalled_pipe
 from load_tests.objectives import at_least, at_most, none_of
 from load_tests.outcome import Outcome
 from load_tests.pausing import paused_every
 from load_tests.processes import exchange
 from load_tests.profiles.base import Options, Profile, Results, say
-from load_tests.sizing import entities_for, limits_for, rate_at, settings_for, warm
+from load_tests.sizing import entities_for, rate_at, settings_for, warm
 
 P99_BAR: Final = 1.2
 THROUGHPUT_BAR: Final = 0.9
@@ -94,17 +94,7 @@ async def _holes(options: Options, results: Results) -> None:
 
 
 async def _load(bench: Bench, rate: float, seconds: float, options: Options) -> Outcome:
-    make = bench.maker(_KIND, int(rate * seconds * 2) + 100)
-    outcome = await run_load(
-        bench.address,
-        make,
-        rate=rate,
-        seconds=seconds,
-        seed=options.seed,
-        check=bench.oracle.check,
-        check_every=10,
-        limits=limits_for(options, 5.0),
-    )
+    outcome = await checked_load(bench, _KIND, rate, seconds, options)
     say(f"{outcome.counts()}, p99 {outcome.p(0.99) * 1000:.1f} ms")
     return outcome
 
