@@ -21,6 +21,9 @@ from service.request_ids import HEADER, request_id_of
 _ONE_PIECE_BYTES: Final = 64 * 1024
 """Head and body up to this size are joined for one write: the second system call costs more than the copy."""
 
+_PROGRESS_BYTES: Final = 256 * 1024
+"""So much of an answer, or all of it, must be taken within the receive timeout; who takes less holds megabytes."""
+
 _UVICORNS_OWN: Final = frozenset({b"connection", b"transfer-encoding"})
 """Headers whose meaning is left to uvicorn."""
 
@@ -35,6 +38,27 @@ class Outlet:
         self.is_closing = transport.is_closing
         self.write = transport.write
         self.close = close
+
+
+class Unread:
+    """For how long an answer has waited for its reader."""
+
+    __slots__ = ("_marked", "_since")
+
+    def __init__(self) -> None:
+        self._marked = 0
+        self._since = 0.0
+
+    def waited_s(self, size: int, now: float) -> float:
+        """Seconds since a good piece of it was taken, or since there was nothing to take.
+
+        Args:
+            size: Bytes that still wait to be taken.
+            now: The moment, on the monotonic clock.
+        """
+        if not size or size > self._marked or self._marked - size >= _PROGRESS_BYTES:
+            self._marked, self._since = size, now
+        return now - self._since
 
 
 class Flow(FlowControl):

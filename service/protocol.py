@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from service.admission import PERMIT
-from service.cycles import Flow, Outlet, cycle_of, scope_of
+from service.cycles import Flow, Outlet, Unread, cycle_of, scope_of
 from service.door import Door
 from service.errors import RequestError
 from service.events import RequestRefused
@@ -38,9 +38,6 @@ from service.request_ids import request_id_of
 
 _MAX_PIPELINED: Final = 100
 """Requests that may wait for the answer to an earlier one; what comes after them is not read."""
-
-_PROGRESS_BYTES: Final = 256 * 1024
-"""So much of an answer, or all of it, must be taken within the receive timeout; who takes less holds megabytes."""
 
 _NO_ROUTE: Final = "other"
 """The label of what cannot be read as a request."""
@@ -69,7 +66,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._last_word: Problem | None = None  # to be said after the answers that are owed
         self._deaf = False  # nothing that still arrives matters
         self._stopping = False  # there is no time to linger any more
-        self._unread = 0, 0.0
+        self._unread = Unread()
         self.awaits = "start"
         self.since = self._clock.monotonic()
 
@@ -246,11 +243,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def unread_s(self, now: float) -> float:
         """See `service.door.Guarded`."""
-        size = self.transport.get_write_buffer_size()
-        marked, since = self._unread
-        if not size or size > marked or marked - size >= _PROGRESS_BYTES:
-            self._unread, since = (size, now), now
-        return now - since
+        return self._unread.waited_s(self.transport.get_write_buffer_size(), now)
 
     def give_up(self) -> None:
         """See `service.door.Guarded`."""

@@ -1,6 +1,5 @@
 """Requests must arrive in time, answers must be read in time, and who waits for us is never hung up on."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -155,35 +154,6 @@ async def test_a_caller_that_reads_slowly_gets_its_whole_answer(site: Any) -> No
     caller.transport.resume_reading()
     assert len((await caller.answer()).body) == 20_000_000
     assert await caller.rest() == b""
-
-
-async def test_a_caller_that_takes_a_few_bytes_now_and_then_is_dropped(site: Any) -> None:
-    caller = await site.caller()
-    caller.transport.pause_reading()
-    await caller.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-    (connection,) = site.door.connections
-    await site.until(lambda: connection.transport.get_write_buffer_size() > 1_000_000)
-    connection.transport = Dripping(connection.transport)
-    for _ in range(6):
-        site.pass_time(1.0)
-    assert site.door.connections
-    site.pass_time(0.1)
-    await site.until(lambda: not site.door.connections)
-
-
-class Dripping:
-    """A transport whose receiver took a few bytes whenever one looks: the kernel's buffers let no test be so slow."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._taken = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def get_write_buffer_size(self) -> int:
-        self._taken += 1_000
-        return 10_000_000 - self._taken
 
 
 async def test_many_pipelined_requests_whose_answers_nobody_reads_end(site: Any) -> None:
