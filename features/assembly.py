@@ -226,9 +226,8 @@ class Assembler:
             feature = self.spec.features[at]
             assert isinstance(feature, StoredFeature)  # noqa: S101  # a view's plan holds no other; for the type checker
             values = [row.exact[position] for row in rows]
-            if feature.dtype is not DType.STRING or None in set(
-                values
-            ):  # among the texts themselves it takes twice as long
+            # of texts in a list each is compared with None, which takes twice as long
+            if feature.dtype is not DType.STRING or None in set(values):
                 values = [feature.missing_category if one is None else str(one) for one in values]
             categorical[:, place] = values
 

@@ -77,14 +77,8 @@ def make_key_texts(values: Sequence[Any], part: KeyPart) -> Sequence[str]:
     Raises:
         InvalidKey: One of them cannot be such a key; it does not say which.
     """
-    if part.dtype is KeyDType.STRING:
-        try:
-            together = "".join(values)
-        except TypeError:  # not all of them are text
-            together = "\x00"
-        plain = together.isascii() and "\x00" not in together
-        if plain and all(values) and max(map(len, values), default=0) <= MAX_KEY_LENGTH:
-            return values
+    if part.dtype is KeyDType.STRING and _all_plain(values):
+        return values
     return [make_key_text(value, part) for value in values]
 
 
@@ -110,6 +104,16 @@ def _int64_text(value: object, part: KeyPart) -> str:
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
         raise InvalidKey(f"{part.name!r} must be a 64-bit integer, or its decimal digits without leading zeros")
     return str(value)
+
+
+def _all_plain(values: Sequence[Any]) -> bool:
+    """Whether all of them are ASCII text that can be a key, looked at together."""
+    try:
+        together = "".join(values)
+    except TypeError:  # not all of them are text
+        return False
+    plain = together.isascii() and "\x00" not in together
+    return plain and all(values) and max(map(len, values), default=0) <= MAX_KEY_LENGTH
 
 
 def _checked_text(text: str, part: KeyPart) -> str:

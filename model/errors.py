@@ -52,6 +52,11 @@ class ScoresNotFinite(ScoringFailed):
         super().__init__(_NOT_FINITE)
         self.scores = scores
 
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """Which rows have no score, `(n_rows,)`."""
+        return np.isnan(self.scores[:, -1])
+
 
 class ScoreNotFinite(ModelError):
     """The model's score of one instance is infinite or no number; the instances beside it have theirs."""

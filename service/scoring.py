@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from features.assembly import Assembler, Piece, as_float32
 from features.events import Observer
 from model.errors import ScoresNotFinite
@@ -46,7 +43,8 @@ class Scoring:
             scored = self._scorer.score(numeric, categorical)
             rows: list[Scores] = scored.tolist()
         except ScoresNotFinite as error:
-            scored, rows = _finite(error.scores)
+            scored = error.scores[~error.lost]  # a histogram's sum would be NaN for good
+            rows = [None if lost else row for row, lost in zip(error.scores.tolist(), error.lost, strict=True)]
         self._observer.observe(RowsScored(len(rows), scored[:, -1] if self._has_classes else None))
         if sound is not None:
             scores = iter(rows)
@@ -56,12 +54,6 @@ class Scoring:
             answers.append(rows[row : row + stop - start])
             row += stop - start
         return answers
-
-
-def _finite(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Scores]]:
-    """The scores of those rows that have any, for a sum would be NaN for good; and of all rows, None for the others."""
-    found = ~np.isnan(scores[:, -1])
-    return scores[found], [row if one else None for row, one in zip(scores.tolist(), found.tolist(), strict=True)]
 
 
 def _sound(pieces: Sequence[Piece]) -> list[bool] | None:

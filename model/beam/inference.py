@@ -79,8 +79,8 @@ def _scores(batch: Sequence[Vector], scorer: CatBoostScorer) -> list[Inference]:
     try:
         found: list[Inference] = scorer.score(numbers, categories).tolist()
     except ScoresNotFinite as error:
-        lost = np.isnan(error.scores[:, -1])
-        return [ScoreNotFinite() if gone else row for row, gone in zip(error.scores.tolist(), lost, strict=True)]
+        rows = zip(error.scores.tolist(), error.lost, strict=True)
+        return [ScoreNotFinite() if lost else row for row, lost in rows]
     return found
 
 
