@@ -18,14 +18,16 @@ import base64
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from features.errors import InstanceInvalid, InvalidKey
 from features.keys import make_key_text, make_key_texts
+from features.plain_objects import plain_object
 from features.planning import Instance, Instances
 from features.spec import RequestField, Spec
 from features.tf_example import FIRST_BYTE, read_example
@@ -41,9 +43,14 @@ _WORTHWHILE: Final = 4
 
 
 class InstanceParser:
-    """Understands the instances of one spec."""
+    """Understands the instances of one spec.
 
-    __slots__ = ("_bools", "_fields", "_floats", "_keys", "_names", "_scalar")
+    Attributes:
+        plain: The type of objects with exactly the declared members, which are understood like the dict that JSON makes
+            of them; None if there is no such type.
+    """
+
+    __slots__ = ("_bools", "_fields", "_floats", "_keys", "_members", "_names", "_scalar", "plain")
 
     def __init__(self, spec: Spec) -> None:
         """Prepares for the names and types of a spec's keys and request fields."""
@@ -53,6 +60,8 @@ class InstanceParser:
         self._scalar = len(self._names) == 1 and not spec.fields
         self._floats = frozenset(one.name for one in spec.fields if one.dtype is DType.FLOAT)
         self._bools = frozenset(one.name for one in spec.fields if one.dtype is DType.BOOL)
+        self.plain = None if _B64 in self._names else plain_object(self._names)
+        self._members = [] if self.plain is None else list(map(attrgetter, self.plain.__struct_fields__))
 
     def read(
         self, values: Sequence[Any], instances: Instances, *, ignore_extra: bool = False
@@ -60,7 +69,7 @@ class InstanceParser:
         """Adds the instances that can be understood; returns why others cannot, by their position among `values`.
 
         Args:
-            values: What JSON made of each.
+            values: What JSON made of each, or objects of the type `plain`.
             instances: Takes those that are understood, in order.
             ignore_extra: Whether undeclared members of an object are passed over.
         """
@@ -99,7 +108,9 @@ class InstanceParser:
         kinds = set(map(type, values))
         columns: list[list[Any]]
         try:
-            if kinds == {dict}:
+            if kinds == {self.plain}:
+                columns = [list(map(member, values)) for member in self._members]
+            elif kinds == {dict}:
                 if _B64 in self._names or (extra and any(_B64 in value for value in values)):
                     return False
                 if not extra and set(map(len, values)) != {len(self._names)}:
@@ -134,7 +145,7 @@ class InstanceParser:
         """Understands one instance.
 
         Args:
-            value: What JSON made of it.
+            value: What JSON made of it, or an object of the type `plain`.
             ignore_extra: Whether undeclared members of an object are passed over.
 
         Raises:
@@ -144,6 +155,8 @@ class InstanceParser:
             if _B64 in value:
                 return self._from_b64(value, ignore_extra=ignore_extra)
             return self._from_object(value, ignore_extra=ignore_extra)
+        if type(value) is self.plain:
+            return self._from_values(astuple(value))
         if isinstance(value, list):
             return self._from_values(value)
         if self._scalar and isinstance(value, (str, int, float)):

@@ -6,19 +6,16 @@ fails the request is the caller's choice (`on_error`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import orjson
+from typing import Any
 
 from features.errors import InstanceInvalid
 from features.instances import InstanceParser
 from features.planning import Instances
 from features.spec import Spec
-from service.errors import BodyMalformed, RequestInvalid
+from service.bodies import BodyReader
+from service.errors import RequestInvalid
 from service.parameters import SHIPPED, parse_parameters
 from service.schemas import Parameters
-
-_MEMBERS: Final = frozenset({"instances", "parameters"})
 
 
 @dataclass(slots=True)
@@ -45,17 +42,22 @@ class ParsedRequest:
 class RequestParser:
     """Understands the requests of one spec."""
 
-    __slots__ = ("_instances", "_max_instances", "_n_fields", "_n_keys", "_usual")
+    __slots__ = ("_bodies", "_instances", "_max_instances", "_n_fields", "_n_keys", "_usual")
 
-    def __init__(self, spec: Spec, max_instances: int, usual: Parameters = SHIPPED) -> None:
+    def __init__(
+        self, spec: Spec, max_instances: int, usual: Parameters = SHIPPED, *, plain_objects: bool = True
+    ) -> None:
         """Prepares for a spec.
 
         Args:
             spec: Names and types of keys and request fields.
             max_instances: How many instances one request may hold.
             usual: The parameters that hold where a request does not say.
+            plain_objects: Whether instances that are plain objects are decoded without a dict in between. They mean
+                the same either way.
         """
         self._instances = InstanceParser(spec)
+        self._bodies = BodyReader(self._instances.plain if plain_objects else None)
         self._n_keys = len(spec.keys)
         self._n_fields = len(spec.fields)
         self._max_instances = max_instances
@@ -68,17 +70,12 @@ class RequestParser:
             BodyMalformed: It is not JSON text in UTF-8.
             RequestInvalid: It is JSON, but not a request.
         """
-        sent = _json(body)
-        if not isinstance(sent, dict) or "instances" not in sent:
-            raise RequestInvalid('the body must be an object with a list "instances"')
-        if not sent.keys() <= _MEMBERS:
-            raise RequestInvalid('the body may hold "instances" and "parameters", nothing else')
-        instances = sent["instances"]
+        instances, sent = self._bodies.read(body)
         if not isinstance(instances, list) or not instances:
             raise RequestInvalid('"instances" must be a list with at least one instance')
         if len(instances) > self._max_instances:
             raise RequestInvalid(f'"instances" holds more than {self._max_instances} instances')
-        parameters = parse_parameters(sent.get("parameters"), self._usual)
+        parameters = parse_parameters(sent, self._usual)
         return ParsedRequest(len(instances), parameters, Instances(self._n_keys, self._n_fields), sent=instances)
 
     def read(self, request: ParsedRequest, start: int, stop: int) -> None:
@@ -110,11 +107,3 @@ def _note(request: ParsedRequest, failures: Mapping[int, InstanceInvalid], start
         return
     request.failures.update((start + at, error) for at, error in failures.items())
     request.indexes.extend(index for index in range(start, stop) if index - start not in failures)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        # orjson's own words quote nothing of the body
-        raise BodyMalformed(f"the body is not JSON text in UTF-8: {error.msg} at byte {error.pos}") from None
