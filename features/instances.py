@@ -191,6 +191,8 @@ class InstanceParser:
             except InvalidKey as error:
                 raise InstanceInvalid(str(error), field=part.name) from None
         named, sent = tuple(keys), values[len(keys) :]
+        if not sent:
+            return Instance(named, ())
         try:
             return Instance(named, tuple([field_value(*one) for one in zip(sent, self._fields, strict=True)]))
         except InstanceInvalid as error:
