@@ -60,7 +60,7 @@ class InstanceParser:
         self._scalar = len(self._names) == 1 and not spec.fields
         self._floats = frozenset(one.name for one in spec.fields if one.dtype is DType.FLOAT)
         self._bools = frozenset(one.name for one in spec.fields if one.dtype is DType.BOOL)
-        self.plain = None if _B64 in self._names else plain_object(self._names)
+        self.plain = None if _B64 in self._names else plain_object(spec)
         self._members = [] if self.plain is None else list(map(attrgetter, self.plain.__struct_fields__))
 
     def read(
@@ -126,15 +126,24 @@ class InstanceParser:
                 return False
         except KeyError:
             return False
-        return self._extend(columns, instances)
+        return self._extend(columns, instances, plain=kinds == {self.plain})
 
-    def _extend(self, columns: Sequence[Sequence[Any]], instances: Instances) -> bool:
-        """Adds the instances whose values these columns hold, in declared order, if all of them are valid."""
+    def _extend(self, columns: Sequence[Sequence[Any]], instances: Instances, *, plain: bool = False) -> bool:
+        """Adds the instances whose values these columns hold, in declared order, if all of them are valid.
+
+        Args:
+            columns: The values.
+            instances: Takes the instances.
+            plain: Whether they are of the types that a plain object has.
+        """
         n_keys = len(self._keys)
         try:
-            keys = [make_key_texts(column, part) for column, part in zip(columns, self._keys, strict=False)]
+            keys = [
+                make_key_texts(column, part, bounded=plain) for column, part in zip(columns, self._keys, strict=False)
+            ]
             fields = [
-                field_values(column, declared) for column, declared in zip(columns[n_keys:], self._fields, strict=True)
+                field_values(column, declared, typed=plain)
+                for column, declared in zip(columns[n_keys:], self._fields, strict=True)
             ]
         except (InvalidKey, InstanceInvalid):
             return False
@@ -271,14 +280,18 @@ def field_value(value: Any, declared: RequestField) -> Value:
     raise InstanceInvalid(f"{declared.name!r} must be {_WORDS[declared.dtype]}", field=declared.name)
 
 
-def field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Value]:
+def field_values(values: Sequence[Any], declared: RequestField, *, typed: bool = False) -> Sequence[Value]:
     """`field_value` of each; finite numbers are checked and rounded all at once.
+
+    Args:
+        values: The values.
+        declared: What they are values of.
+        typed: Whether those of a float are known to be numbers, and those of a string texts.
 
     Raises:
         InstanceInvalid: One of them is not of the declared type or out of bounds.
     """
-    kinds = set(map(type, values))
-    if declared.dtype is DType.FLOAT and kinds <= _NUMBERS:
+    if declared.dtype is DType.FLOAT and (typed or set(map(type, values)) <= _NUMBERS):
         least, most = min(values), max(values)
         # Python's min and max pass over a NaN that is not the first; a sum does not, and these cannot overflow
         if least >= -FLOAT32_MAX and most <= FLOAT32_MAX and not math.isnan(sum(values)):
@@ -286,7 +299,7 @@ def field_values(values: Sequence[Any], declared: RequestField) -> Sequence[Valu
             _bounded(most, declared)
             together = struct.Struct(f"={len(values)}f")
             return together.unpack(together.pack(*values))
-    if declared.dtype is DType.STRING and kinds == {str}:
+    if declared.dtype is DType.STRING and (typed or set(map(type, values)) == {str}):
         return values
     return [field_value(value, declared) for value in values]
 

@@ -71,13 +71,18 @@ def make_key_text(value: object, part: KeyPart) -> str:
     raise InvalidKey(f"{part.name!r} must be a string or an integer below 2^53")
 
 
-def make_key_texts(values: Sequence[Any], part: KeyPart) -> Sequence[str]:
+def make_key_texts(values: Sequence[Any], part: KeyPart, *, bounded: bool = False) -> Sequence[str]:
     """The spelling of every one of `values` as a key of `part`; plain text is checked all at once.
+
+    Args:
+        values: The values.
+        part: What they are keys of.
+        bounded: Whether those that are text are known to be neither empty nor too long.
 
     Raises:
         InvalidKey: One of them cannot be such a key; it does not say which.
     """
-    if part.dtype is KeyDType.STRING and _all_plain(values):
+    if part.dtype is KeyDType.STRING and _all_plain(values, bounded=bounded):
         return values
     return [make_key_text(value, part) for value in values]
 
@@ -106,14 +111,15 @@ def _int64_text(value: object, part: KeyPart) -> str:
     return str(value)
 
 
-def _all_plain(values: Sequence[Any]) -> bool:
+def _all_plain(values: Sequence[Any], *, bounded: bool) -> bool:
     """Whether all of them are ASCII text that can be a key, looked at together."""
     try:
         together = "".join(values)
     except TypeError:  # not all of them are text
         return False
-    plain = together.isascii() and "\x00" not in together
-    return plain and all(values) and max(map(len, values), default=0) <= MAX_KEY_LENGTH
+    if not together.isascii() or "\x00" in together:
+        return False
+    return bounded or (all(values) and max(map(len, values), default=0) <= MAX_KEY_LENGTH)
 
 
 def _checked_text(text: str, part: KeyPart) -> str:

@@ -162,7 +162,7 @@ PLAIN_BODIES = {
     "one": b'{"instances": [{"customer_id": "C1"}]}',
     "indented": b'{\n  "instances": [\n    {\n      "customer_id": "C1"\n    }\n  ]\n}\n',
     "behind parameters": b'{"parameters": {"extra": "ignore"}, "instances": [{"customer_id": 1}]}',
-    "an escaped name": rb'{"instances": [{"customer\u005fid": null}]}',
+    "an escaped name": rb'{"instances": [{"customer\u005fid": 7.5}]}',
 }
 
 
