@@ -31,7 +31,7 @@ from service.errors import DegradedRefused, DetailedOff, InstanceFailed
 from service.events import InstancesAssembled, RowsAged, Stage, ValuesSubstituted, Watch
 from service.parameters import SHIPPED
 from service.parsing import ParsedRequest, RequestParser
-from service.prediction import InstanceError, Prediction, Scores
+from service.prediction import InstanceError, ManyScores, Prediction, joined, n_without
 from service.responses import Answer, DetailedAnswer, simple_answer
 from service.schemas import Parameters
 from service.scoring import Scoring
@@ -172,7 +172,7 @@ class Pipeline:
         if deadline.passed:
             raise DeadlineExceeded("the deadline passed before scoring")
         scores = await self.score(assembly, deadline, watch)
-        if not all(scores) and scores.count(None) > len(assembly.failures):
+        if n_without(scores) > len(assembly.failures):
             failures.update({request.indexes[index]: error for index, error in _unscored(assembly, scores)})
             self._refuse_failures(failures, parameters.on_error)
         return Prediction(request, assembly, scores, failures)
@@ -233,20 +233,23 @@ class Pipeline:
                 await self._turns.over(len(instances), partial(self._judge.judge_range, assembly, bounds), deadline)
             return assembly
 
-    async def score(self, assembly: Assembly, deadline: Deadline, watch: Watch | None = None) -> Sequence[Scores]:
+    async def score(self, assembly: Assembly, deadline: Deadline, watch: Watch | None = None) -> ManyScores:
         """The model's outputs for each instance, in one call with the rows of others who wait for theirs."""
         with self._timed(Stage.SCORE, watch):
             n_rows = len(assembly.instances)
-            scores: list[Scores] = []
-            at_once = ROWS_AT_ONCE if n_rows <= ROWS_AT_ONCE else CUT
-            for start in range(0, n_rows, at_once):
+            if not n_rows:
+                return []
+            if n_rows <= ROWS_AT_ONCE:
+                return await self._batcher.submit(Piece(assembly, 0, n_rows), n_rows)
+            parts: list[ManyScores] = []
+            for start in range(0, n_rows, CUT):
                 if start and deadline.passed:
                     raise DeadlineExceeded("the deadline passed while the request was being scored")
-                stop = min(start + at_once, n_rows)
-                scores += await self._batcher.submit(Piece(assembly, start, stop), stop - start)
+                stop = min(start + CUT, n_rows)
+                parts.append(await self._batcher.submit(Piece(assembly, start, stop), stop - start))
                 if stop < n_rows:
                     await self._turns.of_others()
-            return scores
+            return joined(parts)
 
     async def respond(
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
@@ -282,7 +285,7 @@ class Pipeline:
         return _UNTIMED if watch is None else _Timed(stage, self._clock, watch)
 
 
-def _unscored(assembly: Assembly, scores: Sequence[Scores]) -> Iterator[tuple[int, ScoreNotFinite]]:
+def _unscored(assembly: Assembly, scores: ManyScores) -> Iterator[tuple[int, ScoreNotFinite]]:
     """The instances that the model gave no finite score; whatever was used in place of values does not count."""
     for index, one in enumerate(scores):
         if one is None and index not in assembly.failures:

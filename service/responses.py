@@ -15,7 +15,7 @@ from features.planning import Instance
 from features.provenance import UsedValue, explain
 from features.spec import Spec
 from service.bundle import Bundle
-from service.prediction import InstanceError, Prediction
+from service.prediction import InstanceError, Prediction, each_of
 from service.problems import problem_for
 
 
@@ -43,9 +43,9 @@ def simple_answer(prediction: Prediction) -> Answer:
     places = prediction.scores
     request = prediction.request
     if request.failures:  # they are not among the instances
-        told = dict(zip(request.indexes, prediction.scores, strict=True))
+        told = dict(zip(request.indexes, each_of(places), strict=True))
         places = [told.get(index) for index in range(request.size)]
-    return _answer(orjson.dumps({"predictions": places}), prediction)
+    return _answer(orjson.dumps({"predictions": places}, option=orjson.OPT_SERIALIZE_NUMPY), prediction)
 
 
 def detailed_parts(bundle: Bundle, prediction: Prediction) -> Iterator[bytes]:
@@ -54,7 +54,7 @@ def detailed_parts(bundle: Bundle, prediction: Prediction) -> Iterator[bytes]:
     One by one, so that whoever asks for ten thousand can let others have their turn in between.
     """
     model = model_identity(bundle)
-    understood = iter(enumerate(prediction.scores))
+    understood = iter(enumerate(each_of(prediction.scores)))
     for index in range(prediction.request.size):
         at, scores = (None, None) if index in prediction.request.failures else next(understood)
         if at is None or scores is None:

@@ -21,6 +21,7 @@ from model.batching import Batcher
 from model.scorer import CatBoostScorer
 from service.bundle import Bundle, load_bundle
 from service.events import RowsScored
+from service.prediction import each_of
 from service.scoring import Scoring
 from service.telemetry.tally import Tally
 from service.wiring import assembler_of
@@ -88,7 +89,7 @@ def test_a_hundred_thousand_rows_score_alike_alone_and_in_batches_of_any_size(pl
     assembler = Assembler(spec, ())
     pieces = list(requests(spec, 100_000, seed=1))
     scoring = Scoring(assembler, plain_model, Notes())
-    found = [row for batch in in_batches(pieces, 2) for rows in scoring(batch) for row in rows]
+    found = [row for batch in in_batches(pieces, 2) for rows in scoring(batch) for row in each_of(rows)]
     assert len(found) == 100_000
     assert found == alone(assembler, plain_model, pieces)
 
@@ -98,7 +99,7 @@ def test_rows_with_categories_and_derived_features_score_alike_alone_and_in_batc
     assembler = assembler_of(bundle)
     pieces = [one for one in requests(bundle.spec, 10_000, seed=3) if not one.assembly.failures]
     scoring = Scoring(assembler, bundle.scorer, Notes())
-    found = [row for batch in in_batches(pieces, 4) for rows in scoring(batch) for row in rows]
+    found = [row for batch in in_batches(pieces, 4) for rows in scoring(batch) for row in each_of(rows)]
     assert len(found) > 5_000
     assert found == alone(assembler, bundle.scorer, pieces)
 
