@@ -8,7 +8,7 @@ Where many instances share few rows, each row is packed once, with what stands f
 column by column from those (`Assembler.shared_vectors`): 0.1 us an instance where rows one by one take 0.7.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import SpecError
+from features.found_rows import FoundRows
 from features.judging import Assembly, Substitutes
 from features.spec import DerivedFeature, Feature, FeatureView, RequestFeature, Spec, StoredFeature
-from features.values import DType, FeatureRow, Value
+from features.values import DType, FeatureRow, Retrieved, Value
 
 _numbers: Final = attrgetter("numbers")
 
@@ -61,7 +62,8 @@ class _ViewPlan:
         columns: Columns of the matrix that take its numbers.
         targets: The same as places; None if it has none.
         sources: Positions of the same numbers in a row.
-        categories: Place among the categories, position of the feature, and position among a row's exact values.
+        categories: Place among the categories, the feature, and its position among a row's exact values and its texts.
+        all_texts: Whether all categories are texts.
     """
 
     at: int
@@ -70,7 +72,8 @@ class _ViewPlan:
     columns: tuple[int, ...]
     targets: _Places | None
     sources: _Places
-    categories: tuple[tuple[int, int, int], ...]
+    categories: tuple[tuple[int, StoredFeature, int, int], ...]
+    all_texts: bool
 
 
 class Assembler:
@@ -126,10 +129,16 @@ class Assembler:
             _places([target for target, _ in numbers]) if numbers else None,
             _places([source for _, source in numbers]),
             tuple(
-                (self._categorical.index(at), at, layout.exact_position(feature.column))
+                (
+                    self._categorical.index(at),
+                    feature,
+                    layout.exact_position(feature.column),
+                    layout.text_position(feature.column),
+                )
                 for at, feature in mine
                 if at not in self._numeric_at
             ),
+            all(feature.dtype is DType.STRING for at, feature in mine if at not in self._numeric_at),
         )
 
     def _derivation(self, at: int) -> tuple[int, DerivedFeature, tuple[int, ...]]:
@@ -147,7 +156,11 @@ class Assembler:
         numeric = np.empty((n_rows, self.n_numeric))
         categorical = np.empty((n_rows, len(self._categorical)), dtype=object)
         for plan in self._views:
-            self._put_rows(plan, _rows(pieces, plan), numeric, categorical)
+            row = 0
+            for found in _runs(pieces, plan.at):
+                end = row + len(found)
+                self._put_rows(plan, found, numeric[row:end], categorical[row:end])
+                row = end
         self._put_fields(pieces, numeric, categorical)
         self._put_substitutes(pieces, numeric, categorical)
         self._derive(numeric)
@@ -163,16 +176,15 @@ class Assembler:
         numeric = np.empty((n_rows, self.n_numeric), order="F")
         categorical = np.empty((n_rows, len(self._categorical)), dtype=object)
         for plan, retrieved, index in zip(self._views, assembly.retrieved, assembly.indexes, strict=True):
-            rows = [one.row or plan.nothing for one in retrieved]
             if index is None:
-                self._put_view(plan, rows, assembly.by_row[plan.at], numeric, categorical)
+                self._put_view(plan, retrieved, assembly.by_row[plan.at], numeric, categorical)
                 continue
-            numbers = np.empty((len(rows), self.n_numeric), order="F")
-            texts = np.empty((len(rows), len(self._categorical)), dtype=object)
-            self._put_view(plan, rows, assembly.by_row[plan.at], numbers, texts)
+            numbers = np.empty((len(retrieved), self.n_numeric), order="F")
+            texts = np.empty((len(retrieved), len(self._categorical)), dtype=object)
+            self._put_view(plan, retrieved, assembly.by_row[plan.at], numbers, texts)
             for column in plan.columns:
                 np.take(numbers[:, column], index, out=numeric[:, column], mode="clip")
-            for place, _, _ in plan.categories:
+            for place, *_ in plan.categories:
                 categorical[:, place] = texts[:, place][index]
         pieces = [Piece(assembly, 0, n_rows)]
         self._put_fields(pieces, numeric, categorical)
@@ -183,13 +195,13 @@ class Assembler:
     def _put_view(
         self,
         plan: _ViewPlan,
-        rows: Sequence[FeatureRow],
+        found: Sequence[Retrieved],
         by_row: Mapping[int, Substitutes],
         numeric: NDArray[np.float64],
         categorical: NDArray[np.object_],
     ) -> None:
         """Puts one view's rows where they go, and what stands for their values."""
-        self._put_rows(plan, rows, numeric, categorical)
+        self._put_rows(plan, found, numeric, categorical)
         for row, substitutes in by_row.items():
             for at, substitute in substitutes.items():
                 self._put(at, substitute.value, row, numeric, categorical)
@@ -197,16 +209,28 @@ class Assembler:
     def _put_rows(
         self,
         plan: _ViewPlan,
-        rows: Sequence[FeatureRow],
+        found: Sequence[Retrieved],
         numeric: NDArray[np.float64],
         categorical: NDArray[np.object_],
     ) -> None:
+        """Puts one view's rows where they go, as columns if that is what they are."""
+        if isinstance(found, FoundRows) and plan.all_texts and (block := found.block()):
+            if plan.targets is not None:
+                numeric[:, plan.targets] = block.numbers[:, plan.sources]
+            for place, feature, _, text in plan.categories:
+                categorical[:, place] = block.texts[:, text]
+                for at in found.maybe_null(feature.column):
+                    if categorical[at, place] is None:
+                        categorical[at, place] = feature.missing_category
+            return
+        # nothing but nulls where there is no row: it is substituted, or its instance has failed
+        rows = [plan.nothing if (row := one.row) is None else row for one in found]
         if plan.targets is not None:
             packed = np.frombuffer(b"".join(map(_numbers, rows)), dtype=np.float64)
             stored = packed.reshape(len(rows), len(plan.view.layout.numeric))
             numeric[:, plan.targets] = stored[:, plan.sources]
-        if plan.categories and rows:
-            self._put_categories(plan, rows, categorical)
+        if rows:
+            _put_categories(plan, rows, categorical)
 
     def _put_fields(
         self, pieces: Sequence[Piece], numeric: NDArray[np.float64], categorical: NDArray[np.object_]
@@ -220,16 +244,6 @@ class Assembler:
     def _derive(self, numeric: NDArray[np.float64]) -> None:
         for column, derived, inputs in self._derived:
             numeric[:, column] = derived.transform(*(numeric[:, at] for at in inputs))
-
-    def _put_categories(self, plan: _ViewPlan, rows: Sequence[FeatureRow], categorical: NDArray[np.object_]) -> None:
-        for place, at, position in plan.categories:
-            feature = self.spec.features[at]
-            assert isinstance(feature, StoredFeature)  # noqa: S101  # a view's plan holds no other; for the type checker
-            values = [row.exact[position] for row in rows]
-            # of texts in a list each is compared with None, which takes twice as long
-            if feature.dtype is not DType.STRING or None in set(values):
-                values = [feature.missing_category if one is None else str(one) for one in values]
-            categorical[:, place] = values
 
     def _put_substitutes(
         self, pieces: Sequence[Piece], numeric: NDArray[np.float64], categorical: NDArray[np.object_]
@@ -267,14 +281,31 @@ class Assembler:
                 assembly.numeric[start:stop] = mine
 
 
-def _rows(pieces: Sequence[Piece], plan: _ViewPlan) -> list[FeatureRow]:
-    """The rows of one view; nothing but nulls where there is none: it is substituted, or its instance has failed."""
-    nothing, view = plan.nothing, plan.at
-    return [
-        nothing if (row := one.row) is None else row
-        for assembly, start, stop in pieces
-        for one in assembly.retrieved[view][start:stop]
-    ]
+def _runs(pieces: Sequence[Piece], view: int) -> Iterator[Sequence[Retrieved]]:
+    """The rows of one view in order: those of pieces that were found together as they are, others joined."""
+    joined: list[Retrieved] = []
+    for assembly, start, stop in pieces:
+        found = assembly.retrieved[view]
+        if isinstance(found, FoundRows) and stop - start == len(found):
+            if joined:
+                yield joined
+                joined = []
+            yield found
+        elif stop - start == 1:
+            joined.append(found[start])
+        else:
+            joined += found[start:stop]
+    if joined:
+        yield joined
+
+
+def _put_categories(plan: _ViewPlan, rows: Sequence[FeatureRow], categorical: NDArray[np.object_]) -> None:
+    for place, feature, position, _ in plan.categories:
+        values = [row.exact[position] for row in rows]
+        # of texts in a list each is compared with None, which takes twice as long
+        if feature.dtype is not DType.STRING or None in set(values):
+            values = [feature.missing_category if one is None else str(one) for one in values]
+        categorical[:, place] = values
 
 
 def _fields(pieces: Sequence[Piece], position: int) -> list[Value]:

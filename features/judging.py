@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import EntityNotFound, FeatureAbsent, FeatureError, FeaturesError, FeatureUnread
+from features.found_rows import FoundRows
 from features.freshness import Bounds, oldest_event, too_old
 from features.planning import Instances
 from features.spec import Action, FeatureView, Spec, StoredFeature
-from features.values import Retrieved, Source, Status, Value
+from features.values import FeatureRow, Retrieved, Source, Status, Value
 
 _MASKS: Final = 4_096
 """Sets of nulls that are remembered per view; real data have a few dozen."""
@@ -110,6 +111,11 @@ class Decision(NamedTuple):
     defaulted: int
     absent: Mapping[Status, int]
 
+    @property
+    def concerns_instances(self) -> bool:
+        """Whether an instance with such a row is to be told; nulls that shall just be missing are only counted."""
+        return self.failure is not None or bool(self.substitutes)
+
 
 class ViewJudge:
     """Decides on the rows of one view."""
@@ -121,13 +127,13 @@ class ViewJudge:
         self._features = features
         self._by_nulls: dict[int, Decision] = {}
 
-    def by_nulls(self, nulls: int, one: Retrieved) -> Decision:
-        """What becomes of every row with these nulls and no other fault, of which `one` is an example."""
+    def by_nulls(self, nulls: int) -> Decision:
+        """What becomes of every row that has these nulls (bit i is set where column i is null) and no other fault."""
         known = self._by_nulls.get(nulls)
         if known is None:
             if len(self._by_nulls) >= _MASKS:
                 self._by_nulls.clear()
-            known = self.decide(one, None)
+            known = self.decide(Retrieved(FeatureRow(b"", (), nulls, None)), None)
             if known.failure is None:  # an exception is one occurrence, not to be shared
                 self._by_nulls[nulls] = known
         return known
@@ -205,8 +211,10 @@ class Judge:
         for judge, retrieved in zip(self._views, result.retrieved, strict=True):
             found = retrieved if len(retrieved) == stop - start else retrieved[start:stop]
             if not bounded:
-                if not all(map(_plain, found)):
-                    _judge_unbounded(judge, found, start, result)
+                if isinstance(found, FoundRows):
+                    _judge_found(judge, found, start, result)
+                elif not all(map(_plain, found)):
+                    _judge_odd(judge, odd_rows(found), start, result)
                 continue
             oldest = oldest_event(result.wall, judge.view.max_age_s, bounds.max_age_s)
             for index, one in enumerate(found, start):
@@ -219,25 +227,46 @@ class Judge:
                     result.defaulted.pop(index, None)
 
 
-def _judge_unbounded(judge: ViewJudge, found: Sequence[Retrieved], start: int, result: Assembly) -> None:
-    """Decides on the rows that are not plain, by their nulls where nothing else is odd about them."""
+def odd_rows(found: Sequence[Retrieved]) -> list[tuple[int, Retrieved]]:
+    """Those that are not plain, and their positions."""
+    if isinstance(found, FoundRows):
+        return [(at, found[at]) for at in found.odd]
+    return [(at, one) for at, one in enumerate(found) if not one.plain]
+
+
+def _judge_found(judge: ViewJudge, found: FoundRows, start: int, result: Assembly) -> None:
+    """Decides on rows that are known by their nulls, and on the others one by one."""
+    for number, nulls, times in found.null_sets():
+        decision = judge.by_nulls(nulls)
+        count(decision, judge.view.name, result, times)
+        if decision.concerns_instances:
+            _enter_all(decision, found.having(number), start, result)
+    _judge_odd(judge, [(at, found[at]) for at in found.unlike], start, result)
+
+
+def _judge_odd(judge: ViewJudge, odd: Sequence[tuple[int, Retrieved]], start: int, result: Assembly) -> None:
+    """Decides on rows that are not plain, by their nulls where nothing else is odd about them."""
     by_nulls: dict[int, list[int]] = {}
-    for index, one in [(index, one) for index, one in enumerate(found, start) if not one.plain]:
+    for at, one in odd:
         if one.row is None or one.degraded:
-            _apply(judge.decide(one, None), judge.view.name, index, result)
+            _apply(judge.decide(one, None), judge.view.name, start + at, result)
         else:
-            by_nulls.setdefault(one.row.nulls, []).append(index)
-    for nulls, indexes in by_nulls.items():
-        decision = judge.by_nulls(nulls, found[indexes[0] - start])
-        count(decision, judge.view.name, result, len(indexes))
-        if decision.failure is not None or decision.substitutes:
-            for index in indexes:
-                enter(decision, index, result)
+            by_nulls.setdefault(one.row.nulls, []).append(at)
+    for nulls, alike in by_nulls.items():
+        decision = judge.by_nulls(nulls)
+        count(decision, judge.view.name, result, len(alike))
+        if decision.concerns_instances:
+            _enter_all(decision, alike, start, result)
 
 
 def _apply(decision: Decision, view: str, index: int, result: Assembly) -> None:
     count(decision, view, result, 1)
     enter(decision, index, result)
+
+
+def _enter_all(decision: Decision, alike: Sequence[int], start: int, result: Assembly) -> None:
+    for at in alike:
+        enter(decision, start + at, result)
 
 
 def count(decision: Decision, view: str, result: Assembly, times: int) -> None:

@@ -15,17 +15,21 @@ from features.deadline import Deadline
 from features.events import Observer
 from features.freshness import Bounds
 from features.planning import Lookup
+from features.second_chance import Places, SecondChance
 from features.spec import FeatureView
 from features.stores.base import OnlineStore
 from features.turns import Turns
 from features.values import EntityKey, Retrieved
 from features.view_retrieval import ViewRetrieval
 
+_TOGETHER: Final = 32
+"""So many keys, and their rows are cheaper to take as columns than one by one."""
+
 
 class Retrieval:
     """Reads the rows of any view of one spec, through its caches."""
 
-    __slots__ = ("_clock", "_turns", "_views")
+    __slots__ = ("_clock", "_places", "_turns", "_views")
 
     def __init__(
         self,
@@ -45,15 +49,22 @@ class Retrieval:
             store: Where rows are read from.
             clock: The time.
             observer: Who learns of look-ups and reads.
-            max_rows: Rows to remember per view.
+            max_rows: Rows to remember per view; where views share an entity, they remember the same ones.
             read_timeout_s: How long one read may take where the view says nothing.
             turns: Where long work waits for its turn; its own if it shares them with nobody.
         """
         turns = self._turns = turns or Turns()
         self._clock = clock
+        self._places: Final = {view.entity.name: SecondChance(max_rows) for view in views}
         self._views: Final = {
             view.name: ViewRetrieval(
-                view, store, clock, observer, turns, max_rows=max_rows, read_timeout_s=read_timeout_s
+                view,
+                store,
+                clock,
+                observer,
+                turns,
+                places=self._places[view.entity.name],
+                read_timeout_s=read_timeout_s,
             )
             for view in views
         }
@@ -69,16 +80,18 @@ class Retrieval:
             return None
         now = self._clock.monotonic()
         found = []
+        known: tuple[str, Sequence[EntityKey]] | None = None
+        places: Places | None = None
         for view, keys in lookups:
-            rows = self._views[view.name].remembered(keys, now)
+            if len(keys) >= _TOGETHER and not (known and known[0] == view.entity.name and known[1] is keys):
+                known = view.entity.name, keys
+                places = self._places[view.entity.name].find_all(keys)
+            rows = self._views[view.name].remembered(keys, now, places)
             if rows is None:
                 return None
             found.append(rows)
-        counted, distinct = None, 0
         for (view, keys), rows in zip(lookups, found, strict=True):
-            if keys is not counted:  # views of one entity have the very same keys
-                counted, distinct = keys, 1 if len(keys) == 1 else len(set(keys))
-            self._views[view.name].note_remembered(keys, rows, distinct)
+            self._views[view.name].note_remembered(keys, rows)
         return found
 
     async def fresh(self, lookup: Lookup) -> dict[EntityKey, Retrieved]:

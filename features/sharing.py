@@ -6,8 +6,6 @@ counted, are looked at one by one.
 """
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
-from typing import Final
 
 import numpy as np
 
@@ -21,13 +19,12 @@ from features.judging import (
     ViewJudge,
     count,
     enter,
+    odd_rows,
     view_judges,
 )
 from features.planning import Instances
 from features.spec import Spec
 from features.values import Retrieved
-
-_plain: Final = attrgetter("plain")
 
 
 class SharedJudge:
@@ -77,13 +74,11 @@ class SharedJudge:
 def _judge_rows(judge: ViewJudge, rows: Sequence[Retrieved], oldest: float | None) -> dict[int, Decision]:
     """What becomes of those rows that cannot be used just as they are."""
     decided: dict[int, Decision] = {}
-    if oldest is None and all(map(_plain, rows)):
-        return decided
-    for at, one in enumerate(rows):
-        if one.plain and (oldest is None or (one.row is not None and not too_old(one.row.event_time, oldest))):
+    for at, one in odd_rows(rows) if oldest is None else enumerate(rows):
+        if one.plain and one.row is not None and not too_old(one.row.event_time, oldest):
             continue
         plainly_null = oldest is None and one.row is not None and not one.degraded
-        decided[at] = judge.by_nulls(one.row.nulls, one) if plainly_null and one.row else judge.decide(one, oldest)
+        decided[at] = judge.by_nulls(one.row.nulls) if plainly_null and one.row else judge.decide(one, oldest)
     return decided
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from features.errors import FeaturesError
 
@@ -80,23 +80,51 @@ class Column:
     dtype: DType
 
 
-@dataclass(frozen=True, slots=True)
+class Lodging(Protocol):
+    """Where the numbers of rows are kept side by side."""
+
+    def packed(self, place: int, /) -> bytes:
+        """`FeatureRow.numbers` of the row at a place."""
+        ...  # pragma: no cover  # a protocol
+
+
+@dataclass(slots=True, eq=False)
 class FeatureRow:
-    """One view's values for one entity key, as `RowLayout.pack` made it.
+    """One view's values for one entity key, as `RowLayout.pack` made it. Requests share rows: nobody changes one.
 
     Attributes:
-        numbers: float64 of every numeric column in the layout's order, NaN for null; `8 * n_numeric` bytes.
+        packed: `numbers`, or where they are kept.
         exact: Values of the columns that are not floats, in the layout's order, None for null.
         nulls: Bit i is set when column i is null.
         event_time: Unix seconds of the oldest value, or None when any value is undated.
         event_times: Unix seconds (or None) of each column in order; None when all equal `event_time`.
+        place: Where its numbers are, if they are kept elsewhere.
     """
 
-    numbers: bytes
+    packed: bytes | Lodging
     exact: tuple[int | str | None, ...]
     nulls: int
     event_time: float | None
     event_times: tuple[float | None, ...] | None = None
+    place: int = 0
+
+    @property
+    def numbers(self) -> bytes:
+        """float64 of every numeric column in the layout's order, NaN for null; `8 * n_numeric` bytes."""
+        kept = self.packed
+        if isinstance(kept, bytes):
+            return kept
+        numbers = kept.packed(self.place)
+        # another thread may have put another row there: then it has given this one its numbers before
+        return numbers if self.packed is kept else self.numbers
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FeatureRow):
+            return NotImplemented
+        mine = (self.numbers, self.exact, self.nulls, self.event_time, self.event_times)
+        return mine == (other.numbers, other.exact, other.nulls, other.event_time, other.event_times)
+
+    __hash__ = None  # type: ignore[assignment]  # equal rows may be kept in different places
 
 
 @dataclass(slots=True)
@@ -136,15 +164,18 @@ class RowLayout:
         columns: The columns in the order in which the spec first names them.
         names: Their names.
         numeric: The names of those that are numbers.
+        texts: The names of those that are strings.
         all_floats: Whether all of them are floats.
     """
 
     columns: tuple[Column, ...]
     names: frozenset[str] = field(init=False, repr=False)
     numeric: tuple[str, ...] = field(init=False)
+    texts: tuple[str, ...] = field(init=False)
     all_floats: bool = field(init=False, repr=False)
     _number_at: tuple[int, ...] = field(init=False, repr=False)
     _exact_at: tuple[int, ...] = field(init=False, repr=False)
+    _texts_at: tuple[int, ...] = field(init=False, repr=False)
     _struct: struct.Struct = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -153,6 +184,8 @@ class RowLayout:
         put = object.__setattr__  # the dataclass is frozen; these follow from `columns`
         put(self, "names", frozenset(column.name for column in self.columns))
         put(self, "numeric", tuple(numeric))
+        put(self, "texts", tuple(column.name for column in self.columns if column.dtype is DType.STRING))
+        put(self, "_texts_at", tuple(exact.index(name) for name in self.texts))
         put(self, "all_floats", not exact)
         put(self, "_number_at", tuple(_position(c.name, numeric) for c in self.columns))
         put(self, "_exact_at", tuple(_position(c.name, exact) for c in self.columns))
@@ -169,6 +202,14 @@ class RowLayout:
     def exact_position(self, column: int) -> int:
         """Position of column number `column` among `FeatureRow.exact`; -1 for a float column."""
         return self._exact_at[column]
+
+    def text_position(self, column: int) -> int:
+        """Position of column number `column` among `texts`; -1 for a column of another type."""
+        return _position(self.columns[column].name, self.texts)
+
+    def texts_of(self, row: FeatureRow) -> list[int | str | None]:
+        """The row's texts in the order of `texts`, None for null."""
+        return [row.exact[at] for at in self._texts_at]
 
     def pack(
         self,
@@ -291,5 +332,5 @@ def encodable(text: str) -> bool:
     return True
 
 
-def _position(name: str, names: list[str]) -> int:
+def _position(name: str, names: Sequence[str]) -> int:
     return names.index(name) if name in names else -1

@@ -8,25 +8,25 @@ in the air from that moment on, though the read, one for all of them, begins whe
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Final
 
-from features.cache import CachedRow, ViewCache
+from features.cache import ViewCache
 from features.clock import Clock
+from features.columns import CachedRow
 from features.deadline import Deadline
 from features.errors import DeadlineExceeded, FeaturesError, StoreAnswerInvalid, StoreError, StoreTimeout
 from features.events import CacheLookedUp, Observer, StoreRead
+from features.found_rows import FoundRows
 from features.freshness import Bounds, Freshness, judge_read
 from features.planning import Lookup
 from features.resilience.single_flight import Flight, SingleFlight
+from features.second_chance import Places, SecondChance
 from features.spec import FeatureView
 from features.stores.base import OnlineStore, ReadAnswer
 from features.turns import SLICE, Turns
 from features.values import EntityKey, Retrieved, Source
 
 _Answer = CachedRow | StoreError
-
-_row: Final = attrgetter("row")
 
 _SOONER_S: Final = 0.02
 _SOONER_SHARE: Final = 0.05
@@ -86,7 +86,7 @@ class ViewRetrieval:
         observer: Observer,
         turns: Turns,
         *,
-        max_rows: int,
+        places: SecondChance,
         read_timeout_s: float,
     ) -> None:
         """Prepares an empty cache; see `features.retrieval.Retrieval`."""
@@ -96,7 +96,7 @@ class ViewRetrieval:
         self._store = store
         self._clock = clock
         self._observer = observer
-        self._cache = ViewCache(view, max_rows)
+        self._cache = ViewCache(view, places)
         self._read_timeout_s = view.read_timeout_s or read_timeout_s
         self._flights: SingleFlight[EntityKey, _Answer] = SingleFlight(clock)
 
@@ -105,19 +105,29 @@ class ViewRetrieval:
         """How many rows are remembered."""
         return len(self._cache)
 
-    def remembered(self, keys: Sequence[EntityKey], now: float) -> Sequence[Retrieved] | None:
-        """The rows of all keys if every one is in memory and fresh, as nearly always; else None."""
-        return self._cache.fresh(keys, now)
+    def remembered(
+        self, keys: Sequence[EntityKey], now: float, places: Places | None = None
+    ) -> Sequence[Retrieved] | None:
+        """The rows of all keys if every one is in memory and fresh, as nearly always; else None.
 
-    def note_remembered(self, keys: Sequence[EntityKey], rows: Sequence[Retrieved], distinct: int) -> None:
-        """States that these rows, of so many distinct keys, were used as `remembered` gave them."""
-        if len(keys) == 1 and rows[0].row is not None:
+        Args:
+            keys: The keys.
+            now: The time on the monotonic clock.
+            places: Their places, if they are known; then the rows are found together.
+        """
+        return self._cache.fresh(keys, now) if places is None else self._cache.fresh_together(keys, places, now)
+
+    def note_remembered(self, keys: Sequence[EntityKey], rows: Sequence[Retrieved]) -> None:
+        """States that these rows were used as `remembered` gave them."""
+        if isinstance(rows, FoundRows):
+            absent = {keys[at] for at in rows.absent}
+            self._observer.observe(CacheLookedUp(self._view.name, fresh=rows.distinct, negative=len(absent)))
+        elif len(keys) == 1 and rows[0].row is not None:
             self._observer.observe(self._one_fresh)
-            return
-        negative = 0
-        if self._cache.knows_absences and not all(map(_row, rows)):
-            negative = len({key for key, one in zip(keys, rows, strict=True) if one.row is None})
-        self._observer.observe(CacheLookedUp(self._view.name, fresh=distinct - negative, negative=negative))
+        else:
+            there = {key: one.row is not None for key, one in zip(keys, rows, strict=True)}
+            fresh = sum(there.values())
+            self._observer.observe(CacheLookedUp(self._view.name, fresh=fresh, negative=len(there) - fresh))
 
     async def begin(self, lookup: Lookup, bounds: Bounds, until: Deadline | None) -> _Sorted:
         """Sorts the keys and starts the read that is needed, without waiting for any."""
