@@ -217,11 +217,12 @@ class Assembler:
         if isinstance(found, FoundRows) and plan.all_texts and (block := found.block()):
             if plan.targets is not None:
                 numeric[:, plan.targets] = block.numbers[:, plan.sources]
+            odd = np.flatnonzero(found.nulls)
             for place, feature, _, text in plan.categories:
                 categorical[:, place] = block.texts[:, text]
-                for at in found.maybe_null(feature.column):
-                    if categorical[at, place] is None:
-                        categorical[at, place] = feature.missing_category
+                if len(odd):
+                    missing = odd[np.equal(block.texts[odd, text], None)]  # type: ignore[call-overload]  # None is an object
+                    categorical[missing, place] = feature.missing_category
             return
         # nothing but nulls where there is no row: it is substituted, or its instance has failed
         rows = [plan.nothing if (row := one.row) is None else row for one in found]

@@ -1,8 +1,8 @@
 """The rows of one view side by side, column by column: a thousand of them are taken in a few strides of numpy.
 
 What is scored together is wanted as a block of numbers, and to collect that from a thousand rows one by one is to fetch
-five thousand objects from memory: 0.3 us a row where these columns take 0.05. So each number of a row that a cache
-keeps is here and nowhere else, and the row knows its place.
+five thousand objects from memory: 0.3 us a row where these columns take 0.05. So the numbers of a row
+that a cache keeps are here and nowhere else, and the row knows its place.
 
 A place is given to another row in time. Before that, whoever still holds the row that goes is given what it needs: the
 row its numbers, and all rows that were found together (`FoundRows`) a list of what they were. Another thread that is
@@ -11,7 +11,9 @@ about to use either looks once more when it has read: what was given up meanwhil
 
 import math
 import mmap
+import sys
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Final
 from weakref import WeakSet
 
@@ -23,12 +25,14 @@ from features.second_chance import Places
 from features.values import FeatureRow, Retrieved, RowLayout, Source
 
 _FLOAT: Final = 8
+_NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0
+"""Linux' MAP_NORESERVE: a small machine may promise more rows than it could hold. Source: asm-generic/mman.h."""
+
+_LAZY: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 _MOST_SETS: Final = 4_096
 """Sets of nulls that are given a number; real data have a few dozen."""
 
 _NEVER: Final = -math.inf
-_FIRST_TEXTS: Final = 1_024
-"""Places that have room for texts at first; doubled when they are taken, 1 ms at 50,000."""
 
 
 class NullSets:
@@ -90,12 +94,15 @@ class Columns:
         Args:
             layout: The view's columns.
             most: How many places there are.
+
+        Raises:
+            OSError: The system does not even promise so much memory.
         """
         self._layout = layout
         self._most = most
         self._width = _FLOAT * len(layout.numeric)
         # nothing else gives its bytes away as fast, and pages that no row has reached take no memory
-        self._bytes = mmap.mmap(-1, max(1, most * self._width), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._bytes = mmap.mmap(-1, max(1, most * self._width), flags=_LAZY)
         n_numbers = most * len(layout.numeric)
         self._numbers = np.frombuffer(self._bytes, count=n_numbers).reshape(most, len(layout.numeric))
         self._fresh_until = np.zeros(most)
@@ -103,37 +110,36 @@ class Columns:
         self._sets = NullSets()
         self._marks = np.zeros(most, dtype=np.int32)
         self._texts = np.empty((0, len(layout.texts)), dtype=object)
-        self.rows: list[CachedRow | None] = [None] * most
+        self.rows: list[CachedRow | None] = []
         self._found: WeakSet[FoundRows] = WeakSet()
 
     def put(self, place: int, one: CachedRow, row: FeatureRow) -> None:
-        """Keeps what is known of a row, and its values, in place of what was kept there; `one` is given the row.
+        """Keeps what is known of a row, and its values, at a place that whoever was there has left.
 
         Args:
             place: The place.
-            one: What is to be known there.
+            one: What is to be known there; it is given the row that keeps its numbers here.
             row: Its row.
         """
-        self.leave(place)
+        lodged = FeatureRow(self, row.exact, row.nulls, row.event_time, row.event_times, place)
         start = place * self._width
         self._bytes[start : start + self._width] = row.numbers
-        if place >= len(self._texts):
-            self._make_room_for_texts(place)
         if self._layout.texts:
             self._texts[place] = self._layout.texts_of(row)
-        self._fresh_until[place] = one.fresh_until
         self._nulls[place] = self._sets.number(row.nulls)
-        one.row = FeatureRow(self, row.exact, row.nulls, row.event_time, row.event_times, place)
+        one.row = lodged
         self.rows[place] = one
+        self._fresh_until[place] = one.fresh_until  # last: from now on it is found
 
     def leave(self, place: int) -> bool:
         """Forgets what is kept at a place, and whether that was anything; whoever holds its row has all of it now."""
         one = self.rows[place]
         if one is None:
             return False
-        for found in list(self._found):
-            found.keep()
-        self._found.clear()
+        if self._found:
+            for found in list(self._found):
+                found.keep()
+            self._found.clear()
         if one.row is not None:
             one.row.packed = one.row.numbers
         self.rows[place] = None
@@ -148,15 +154,17 @@ class Columns:
         """The rows at these places.
 
         Args:
-            places: Where they are; anywhere for an absent one.
+            places: Where they are, at least one of them; anywhere for an absent one.
             absent: What is known of keys that have no row, by position.
         """
-        nulls = self._nulls.take(places)
         there = places
         if absent:
             nowhere = list(absent)
-            nulls[nowhere] = ASK
             there = np.delete(places, nowhere)
+            places = places.copy()  # other views have rows there
+            places[nowhere] = there[0]
+        nulls = self._nulls.take(places)
+        nulls[list(absent)] = ASK
         distinct = self._count_distinct(there)
         found = FoundRows(places, self.rows, absent, self._take, nulls=nulls, sets=self._sets.sets, distinct=distinct)
         self._found.add(found)
@@ -176,7 +184,10 @@ class Columns:
         self._marks[places] = marks
         return int(np.count_nonzero(self._marks.take(places) == marks))
 
-    def _make_room_for_texts(self, place: int) -> None:
-        grown = np.empty((min(self._most, max(_FIRST_TEXTS, 2 * place)), len(self._layout.texts)), dtype=object)
-        grown[: len(self._texts)] = self._texts
-        self._texts = grown
+    def make_room(self, places: int) -> None:
+        """Makes room for rows at so many places; texts have room for twice as many then, so they move but seldom."""
+        self.rows.extend(repeat(None, places - len(self.rows)))
+        if places > len(self._texts):
+            grown = np.empty((min(self._most, 2 * places), len(self._layout.texts)), dtype=object)
+            grown[: len(self._texts)] = self._texts
+            self._texts = grown

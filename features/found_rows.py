@@ -61,7 +61,7 @@ class FoundRows(Sequence[Retrieved]):
         """Made by `Columns.find`.
 
         Args:
-            places: Where the rows are; anywhere for an absent one.
+            places: Where the rows are; at that of any of them for an absent one.
             rows: What is known at each place.
             absent: See the attributes.
             block: Takes the values at places.
@@ -91,8 +91,7 @@ class FoundRows(Sequence[Retrieved]):
     def __getitem__(self, at: slice) -> Sequence[Retrieved]: ...
     def __getitem__(self, at: int | slice) -> Retrieved | Sequence[Retrieved]:
         if self._kept is None:
-            which = range(len(self))[at]
-            found = self._one(which) if isinstance(which, int) else [self._one(one) for one in which]
+            found = self._all()[at] if isinstance(at, slice) else self._one(range(len(self))[at])
             if self._kept is None:  # else another thread has put another row there
                 return cast("Retrieved | Sequence[Retrieved]", found)
         return self._kept[at]
@@ -116,17 +115,12 @@ class FoundRows(Sequence[Retrieved]):
         """Positions of the rows that have this set of nulls."""
         return np.flatnonzero(self.nulls == number).tolist()
 
-    def maybe_null(self, column: int) -> list[int]:
-        """Positions of all rows that have no value in column number `column`, and perhaps of some that do have one."""
-        sets = [number for number, nulls, _ in self.null_sets() if nulls >> column & 1]
-        return sum(map(self.having, sets), self.unlike)
-
     def __iter__(self) -> Iterator[Retrieved]:
         return iter(self[:])
 
     def block(self) -> Block | None:
         """All rows as columns; None once one of them has given its place up: then they are to be had one by one."""
-        if self._kept is not None or len(self.absent) == len(self):
+        if self._kept is not None:
             return None
         block = self._block(self._places)
         if self.absent:
@@ -142,3 +136,9 @@ class FoundRows(Sequence[Retrieved]):
 
     def _one(self, at: int) -> Retrieved | None:
         return self.absent.get(at) or self._rows[self._places[at]]
+
+    def _all(self) -> list[Retrieved | None]:
+        rows = list(map(self._rows.__getitem__, self._places.tolist()))
+        for at, one in self.absent.items():
+            rows[at] = one
+        return rows

@@ -80,12 +80,13 @@ class Retrieval:
             return None
         now = self._clock.monotonic()
         found = []
-        known: tuple[str, Sequence[EntityKey]] | None = None
-        places: Places | None = None
+        known: tuple[str, Sequence[EntityKey], Places] | None = None
         for view, keys in lookups:
-            if len(keys) >= _TOGETHER and not (known and known[0] == view.entity.name and known[1] is keys):
-                known = view.entity.name, keys
-                places = self._places[view.entity.name].find_all(keys)
+            places = None
+            if len(keys) >= _TOGETHER:
+                if known is None or known[0] != view.entity.name or known[1] is not keys:
+                    known = view.entity.name, keys, self._places[view.entity.name].find_all(keys)
+                places = known[2]
             rows = self._views[view.name].remembered(keys, now, places)
             if rows is None:
                 return None

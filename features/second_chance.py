@@ -1,5 +1,6 @@
 """Which key has which place, and who makes room: a table of keys that never holds more than so many. Knows no rows."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Final
@@ -29,12 +30,26 @@ class SecondChance:
 
     Attributes:
         most: How many keys there may be.
-        on_leave: Called with a place before its key makes room for another.
+        on_grow: Called with how many places there are when there are more of them, before any of those is given out.
+        on_leave: Called with a place before its key makes room for another; not where a key is forgotten.
         place_of: The place of a key, None if it has none; whoever asks has to note its use.
+        tenants: For each place, how many there are who keep something there; theirs to count.
         used: One byte for each place: whether its key was used since it was last considered for making room.
     """
 
-    __slots__ = ("_flags", "_free", "_hand", "_keys", "_places", "most", "on_leave", "place_of", "used")
+    __slots__ = (
+        "_flags",
+        "_free",
+        "_hand",
+        "_keys",
+        "_places",
+        "most",
+        "on_grow",
+        "on_leave",
+        "place_of",
+        "tenants",
+        "used",
+    )
 
     def __init__(self, most: int) -> None:
         """Has no key yet.
@@ -43,7 +58,9 @@ class SecondChance:
             most: How many keys there may be, at least 1.
         """
         self.most = most
+        self.on_grow: list[Callable[[int], None]] = []
         self.on_leave: list[Callable[[int], None]] = []
+        self.tenants = array("H", bytes(2 * most))
         self.used = bytearray(most)
         self._flags = np.frombuffer(self.used, dtype=np.bool_)
         self._places: dict[EntityKey, int] = {}
@@ -65,10 +82,9 @@ class SecondChance:
         return places
 
     def place(self, key: EntityKey) -> int:
-        """The place of `key`, its own, which counts as used from now on, or one that another key makes free."""
+        """The place of `key`: its own, or one that is free, or that another key makes free; no use of it is noted."""
         place = self._places.get(key)
         if place is not None:
-            self.used[place] = True
             return place
         if not self._free and len(self._keys) < self.most:
             self._make_places()
@@ -79,7 +95,7 @@ class SecondChance:
         return place
 
     def forget(self, key: EntityKey) -> None:
-        """Gives the place of `key` up."""
+        """Gives the place of `key` up, at which nobody keeps anything any more."""
         place = self._places.pop(key, None)
         if place is not None:
             self._free.append(place)
@@ -90,6 +106,8 @@ class SecondChance:
         self._free = list(range(first, min(self.most, first + _MADE_AT_ONCE)))
         self._free.reverse()
         self._keys.extend(repeat("", len(self._free)))
+        for grow in self.on_grow:
+            grow(len(self._keys))
 
     def _make_room(self) -> int:
         """The place of the key that was pushed out."""

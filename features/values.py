@@ -2,8 +2,9 @@
 
 A row is kept for as long as its view allows, a hundred thousand of them per view, and is read on every request. So
 it is compact (numbers packed as float64 in one `bytes`: 50 floats take 433 B instead of 1.6 kB as Python objects)
-and ready: `numbers` of many rows, joined, are the view's block of the model's matrix. The cache keeps exact values:
-integers, booleans and strings are held as they were read, beside their float64 form.
+and ready: `numbers` of many rows, joined, are the view's block of the model's matrix. Where a cache keeps many rows,
+their numbers lie side by side (`features.columns`), and that is that block. Values are kept exactly: integers,
+booleans and strings are held as they were read, beside their float64 form.
 """
 
 import math
@@ -90,7 +91,7 @@ class Lodging(Protocol):
 
 @dataclass(slots=True, eq=False)
 class FeatureRow:
-    """One view's values for one entity key, as `RowLayout.pack` made it. Requests share rows: nobody changes one.
+    """One view's values for one entity key, as `RowLayout.pack` made it. Requests share it: what it says never changes.
 
     Attributes:
         packed: `numbers`, or where they are kept.

@@ -154,8 +154,9 @@ class Settings(BaseSettings):
     stage_sampling: int = Field(default=16, ge=1)
     """One request in this many has its stages and its values' ages measured; the others are only counted."""
 
-    cache_rows: int = Field(default=100_000, ge=1)
-    """Feature rows to remember per view; about 1 kB each for 50 numbers."""
+    cache_rows: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Feature rows to remember per view, those of the same keys in all views of one entity; about 1 kB each for 50
+    numbers."""
 
 
 @dataclass(frozen=True, slots=True)

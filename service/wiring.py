@@ -107,15 +107,18 @@ async def running_service(
     turns = Turns(clock)
     async with opened(settings, platform, clock, tally, store=store, turns=turns) as (bundle, opened_store):
         assembler = assembler_of(bundle)
-        retrieval = Retrieval(
-            bundle.spec.views,
-            opened_store,
-            clock,
-            tally,
-            max_rows=settings.cache_rows,
-            read_timeout_s=settings.deadline_s * settings.features_share,
-            turns=turns,
-        )
+        try:
+            retrieval = Retrieval(
+                bundle.spec.views,
+                opened_store,
+                clock,
+                tally,
+                max_rows=settings.cache_rows,
+                read_timeout_s=settings.deadline_s * settings.features_share,
+                turns=turns,
+            )
+        except (OSError, MemoryError) as error:
+            raise StartError(f"there is no memory for KEYSCORE_CACHE_ROWS={settings.cache_rows}: set fewer") from error
         admission = admission_of(settings, clock, tally)
         turnstile = Turnstile(asyncio.get_running_loop(), clock, admission.waited)
         pipeline = Pipeline(

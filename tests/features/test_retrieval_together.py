@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from features.clock import ManualClock
@@ -138,3 +139,73 @@ async def test_who_makes_room_leaves_every_view_of_its_entity(view: FeatureView,
     lost = [key for key in KEYS if bench.remembered(Lookup(view, [key])) is None]
     assert lost == [key for key in KEYS if bench.remembered(Lookup(other, [key])) is None]
     assert len(lost) == 1
+
+
+async def test_few_keys_of_one_entity_beside_many_of_another_find_their_own_rows(
+    view: FeatureView, clock: ManualClock
+) -> None:
+    """A chunk of a file has each key once, and so many customers, but few merchants."""
+    merchant = _named(view, "merchant", Entity("merchant", (KeyPart("merchant_id"),)))
+    bench = Bench(clock, view, merchant)
+    bench.put(view, KEYS, "Oslo")
+    bench.put(merchant, KEYS, "Lima")
+    lookups = Lookup(view, KEYS), Lookup(merchant, KEYS[7:9]), Lookup(view, KEYS)
+    for order in (lookups, (lookups[1], *lookups)):
+        read = await bench.read(*order)
+        found = bench.remembered(*order)
+        assert found is not None
+        assert list(map(_cities, found)) == list(map(_cities, read))
+
+
+async def test_a_key_that_only_another_view_has_a_row_of_is_absent(view: FeatureView, clock: ManualClock) -> None:
+    other = _named(view, "activity")
+    bench = Bench(clock, view, other, max_rows=5_000)
+    many = [f"C{number}" for number in range(3_000)]
+    bench.put(view, many, "Oslo")
+    bench.put(other, many[:50], "Lima")
+    for start in range(0, 3_000, 500):
+        keys = many[start : start + 500]
+        await bench.read(Lookup(view, keys), Lookup(other, keys))
+    asked = [*many[:40], *many[2_900:2_910]]
+    found = bench.remembered(Lookup(other, asked))
+    assert found is not None
+    assert isinstance(found[0], FoundRows)
+    assert _cities(found[0]) == [f"Lima of {key}" for key in many[:40]] + [None] * 10
+    block = found[0].block()
+    assert block is not None
+    assert block.texts[:, 0].tolist() == _cities(found[0])
+    assert np.isnan(block.numbers[40:]).all()
+
+
+async def test_a_key_that_was_seen_once_leaves_before_one_that_is_used(view: FeatureView, clock: ManualClock) -> None:
+    """Though each of its views puts a row there."""
+    other = _named(view, "activity")
+    bench = Bench(clock, view, other, max_rows=40)
+    scanned = [f"scanned-{number}" for number in range(200)]
+    for one in (view, other):
+        bench.put(one, [*KEYS, *scanned], "Oslo")
+    await bench.read(Lookup(view, KEYS), Lookup(other, KEYS))
+    used = KEYS[:10]
+    for key in scanned:
+        for kept in used:
+            bench.remembered(Lookup(view, [kept]), Lookup(other, [kept]))
+        await bench.read(Lookup(view, [key]), Lookup(other, [key]))
+    assert bench.remembered(*(Lookup(view, [key]) for key in used)) is not None
+
+
+async def test_a_key_that_has_no_row_any_more_takes_no_place_from_others(view: FeatureView, clock: ManualClock) -> None:
+    other = _named(view, "activity")
+    bench = Bench(clock, view, other, max_rows=40)
+    for one in (view, other):
+        bench.put(one, KEYS, "Oslo")
+    await bench.read(Lookup(view, KEYS), Lookup(other, KEYS))
+    new = [f"new-{number}" for number in range(20)]
+    for one in (view, other):
+        for key in KEYS[:20]:
+            bench.store.remove(one.name, key)
+        bench.put(one, new, "Oslo")
+    clock.advance(60)
+    await bench.read(Lookup(view, KEYS), Lookup(other, KEYS))
+    assert bench.retrieval.cached_rows() == {"account": 20, "activity": 20}
+    await bench.read(Lookup(view, new), Lookup(other, new))
+    assert bench.retrieval.cached_rows() == {"account": 40, "activity": 40}

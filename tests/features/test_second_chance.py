@@ -72,6 +72,15 @@ def test_a_place_that_was_given_up_is_given_out_before_anybody_has_to_leave() ->
     assert [places.place_of(key) for key in ("C0", "C1", "C2")] == [0, None, 2]
 
 
+def test_who_keeps_something_at_places_is_told_of_new_ones_before_they_are_given_out() -> None:
+    places = SecondChance(1_500)
+    told: list[tuple[int, int]] = []
+    places.on_grow.append(lambda count: told.append((count, len(places))))
+    for key in _keys(1_600):
+        places.place(key)
+    assert told == [(1_024, 0), (1_500, 1_024)]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ABCDEFGH"), st.sampled_from(["place", "find", "forget"])), max_size=60))
 def test_no_two_keys_have_the_same_place(steps: list[tuple[str, str]]) -> None:
     places = SecondChance(4)

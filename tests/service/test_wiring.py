@@ -54,6 +54,15 @@ async def test_a_store_that_does_not_open_is_a_start_error(shop: Callable[..., P
     assert store.closed
 
 
+async def test_more_rows_than_the_machine_can_promise_are_a_start_error(shop: Callable[..., Path]) -> None:
+    store = Door()
+    settings = Settings(bundle=str(shop())).model_copy(update={"cache_rows": 10**14})  # no setting allows that
+    with pytest.raises(StartError, match="there is no memory for KEYSCORE_CACHE_ROWS=100000000000000: set fewer"):
+        async with running_service(settings, Platform(), store=store):
+            raise AssertionError("it must not start")
+    assert store.closed
+
+
 async def test_a_bundle_that_cannot_be_loaded_closes_the_store_too(tmp_path: Path) -> None:
     store = Door()
     with pytest.raises(StartError, match="does not exist"):
