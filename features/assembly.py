@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.columns import side_by_side
 from features.errors import SpecError
 from features.found_rows import FoundRows
 from features.judging import Assembly, Substitutes
@@ -152,10 +153,15 @@ class Assembler:
 
     def vectors(self, pieces: Sequence[Piece]) -> Vectors:
         """The vectors of instances that have been judged, in the order of the pieces; each learns its own numbers."""
-        n_rows = sum([stop - start for _, start, stop in pieces])
-        numeric = np.empty((n_rows, self.n_numeric))
-        categorical = np.empty((n_rows, len(self._categorical)), dtype=object)
+        sizes = [stop - start for _, start, stop in pieces]
+        numeric = np.empty((sum(sizes), self.n_numeric))
+        categorical = np.empty((sum(sizes), len(self._categorical)), dtype=object)
+        one_each = sizes.count(1) == len(sizes)  # as nearly always
         for plan in self._views:
+            if one_each:
+                alone = [assembly.retrieved[plan.at][start] for assembly, start, _ in pieces]
+                self._put_rows(plan, alone, numeric, categorical)
+                continue
             row = 0
             for found in _runs(pieces, plan.at):
                 end = row + len(found)
@@ -226,12 +232,14 @@ class Assembler:
             return
         # nothing but nulls where there is no row: it is substituted, or its instance has failed
         rows = [plan.nothing if (row := one.row) is None else row for one in found]
+        if not rows:
+            return
         if plan.targets is not None:
-            packed = np.frombuffer(b"".join(map(_numbers, rows)), dtype=np.float64)
-            stored = packed.reshape(len(rows), len(plan.view.layout.numeric))
+            stored = side_by_side(rows)
+            if stored is None:
+                stored = np.frombuffer(b"".join(map(_numbers, rows))).reshape(len(rows), -1)
             numeric[:, plan.targets] = stored[:, plan.sources]
-        if rows:
-            _put_categories(plan, rows, categorical)
+        _put_categories(plan, rows, categorical)
 
     def _put_fields(
         self, pieces: Sequence[Piece], numeric: NDArray[np.float64], categorical: NDArray[np.object_]
@@ -292,8 +300,6 @@ def _runs(pieces: Sequence[Piece], view: int) -> Iterator[Sequence[Retrieved]]:
                 yield joined
                 joined = []
             yield found
-        elif stop - start == 1:
-            joined.append(found[start])
         else:
             joined += found[start:stop]
     if joined:

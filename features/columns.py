@@ -12,7 +12,7 @@ about to use either looks once more when it has read: what was given up meanwhil
 import math
 import mmap
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Final
 from weakref import WeakSet
@@ -191,3 +191,17 @@ class Columns:
             grown = np.empty((min(self._most, 2 * places), len(self._layout.texts)), dtype=object)
             grown[: len(self._texts)] = self._texts
             self._texts = grown
+
+    def numbers_at(self, places: Sequence[int]) -> NDArray[np.float64]:
+        """The numbers of the rows at these places, `(n_places, n_numeric)`."""
+        return self._numbers.take(places, axis=0)
+
+
+def side_by_side(rows: Sequence[FeatureRow]) -> NDArray[np.float64] | None:
+    """The numbers of rows, at least one, `(n_rows, n_numeric)`, if all are kept in the same columns; else None."""
+    kept = rows[0].packed
+    if not isinstance(kept, Columns) or [row.packed for row in rows].count(kept) < len(rows):
+        return None
+    numbers = kept.numbers_at([row.place for row in rows])
+    # another thread may have put another row at one of the places
+    return numbers if [row.packed for row in rows].count(kept) == len(rows) else None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from features.assembly import Assembler, Piece, Vectors
 from features.cache import ViewCache
+from features.columns import side_by_side
 from features.found_rows import Block, FoundRows
 from features.freshness import Bounds
 from features.judging import Assembly, Judge
@@ -254,6 +255,18 @@ def test_numbers_that_move_while_another_thread_reads_them_are_the_rows_own() ->
 
     row = FeatureRow(Moving(), (), 0, None)
     assert row.numbers == b"its own."
+
+
+def test_numbers_are_taken_together_only_while_all_of_them_are_side_by_side() -> None:
+    memory = Memory([[ACCOUNT.pack({"balance": at, "visits": -at}, None) for at in range(8)], [None] * 8])
+    kept = [row for key in "CAC" if (one := memory.caches[0].get(key)) and (row := one.row)]
+    taken = side_by_side(kept)
+    assert taken is not None
+    assert taken.tolist() == [[2.0, -2.0], [0.0, 0.0], [2.0, -2.0]]
+    memory.caches[0].put("A", None, NOW + 1)
+    assert side_by_side(kept) is None
+    assert [row.numbers for row in kept] == [one.tobytes() for one in taken]
+    assert side_by_side([kept[1], kept[0]]) is None
 
 
 @pytest.mark.parametrize("n_columns", [13, 70])
