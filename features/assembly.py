@@ -154,8 +154,8 @@ class Assembler:
     def vectors(self, pieces: Sequence[Piece]) -> Vectors:
         """The vectors of instances that have been judged, in the order of the pieces; each learns its own numbers."""
         sizes = [stop - start for _, start, stop in pieces]
-        numeric = np.empty((sum(sizes), self.n_numeric))
-        categorical = np.empty((sum(sizes), len(self._categorical)), dtype=object)
+        numeric = np.empty((sum(sizes), self.n_numeric), order="F")
+        categorical = np.empty((sum(sizes), len(self._categorical)), dtype=object, order="F")
         one_each = sizes.count(1) == len(sizes)  # as nearly always
         for plan in self._views:
             if one_each:

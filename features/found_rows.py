@@ -91,7 +91,7 @@ class FoundRows(Sequence[Retrieved]):
     def __getitem__(self, at: slice) -> Sequence[Retrieved]: ...
     def __getitem__(self, at: int | slice) -> Retrieved | Sequence[Retrieved]:
         if self._kept is None:
-            found = self._all()[at] if isinstance(at, slice) else self._one(range(len(self))[at])
+            found = self._some(at) if isinstance(at, slice) else self._one(range(len(self))[at])
             if self._kept is None:  # else another thread has put another row there
                 return cast("Retrieved | Sequence[Retrieved]", found)
         return self._kept[at]
@@ -137,8 +137,10 @@ class FoundRows(Sequence[Retrieved]):
     def _one(self, at: int) -> Retrieved | None:
         return self.absent.get(at) or self._rows[self._places[at]]
 
-    def _all(self) -> list[Retrieved | None]:
-        rows = list(map(self._rows.__getitem__, self._places.tolist()))
+    def _some(self, which: slice) -> list[Retrieved | None]:
+        rows = list(map(self._rows.__getitem__, self._places[which].tolist()))
+        positions = range(len(self))[which]
         for at, one in self.absent.items():
-            rows[at] = one
+            if at in positions:
+                rows[positions.index(at)] = one
         return rows
