@@ -220,7 +220,7 @@ class Assembler:
         categorical: NDArray[np.object_],
     ) -> None:
         """Puts one view's rows where they go, as columns if that is what they are."""
-        if isinstance(found, FoundRows) and plan.all_texts and (block := found.block()):
+        if type(found) is FoundRows and plan.all_texts and (block := found.block()):
             if plan.targets is not None:
                 numeric[:, plan.targets] = block.numbers[:, plan.sources]
             odd = np.flatnonzero(found.nulls)
@@ -295,7 +295,7 @@ def _runs(pieces: Sequence[Piece], view: int) -> Iterator[Sequence[Retrieved]]:
     joined: list[Retrieved] = []
     for assembly, start, stop in pieces:
         found = assembly.retrieved[view]
-        if isinstance(found, FoundRows) and stop - start == len(found):
+        if type(found) is FoundRows and stop - start == len(found):
             if joined:
                 yield joined
                 joined = []

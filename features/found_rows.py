@@ -1,7 +1,7 @@
 """Rows of one view that were found together, as columns for as long as they stay where they are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, cast, overload
+from typing import Final, NamedTuple, cast, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,11 @@ class Block(NamedTuple):
     texts: NDArray[np.object_]
 
 
+@final
 class FoundRows(Sequence[Retrieved]):
     """The rows of one view that were found together; those of a key that has none are known to be absent.
+
+    To tell them from a list, ask for the `type`: `isinstance` of an abstract class takes 0.2 us.
 
     Attributes:
         absent: What is known of the keys that have no row, by position.

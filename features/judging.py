@@ -214,7 +214,7 @@ class Judge:
         for judge, retrieved in zip(self._views, result.retrieved, strict=True):
             found = retrieved if len(retrieved) == stop - start else retrieved[start:stop]
             if not bounded:
-                if isinstance(found, FoundRows):
+                if type(found) is FoundRows:
                     _judge_found(judge, found, start, result)
                 elif not all(map(_plain, found)):
                     _judge_odd(judge, odd_rows(found), start, result)
@@ -232,7 +232,7 @@ class Judge:
 
 def odd_rows(found: Sequence[Retrieved]) -> list[tuple[int, Retrieved]]:
     """Those that are not plain, and their positions."""
-    if isinstance(found, FoundRows):
+    if type(found) is FoundRows:
         return [(at, found[at]) for at in found.odd]
     return [(at, one) for at, one in enumerate(found) if not one.plain]
 

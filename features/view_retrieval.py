@@ -119,7 +119,7 @@ class ViewRetrieval:
 
     def note_remembered(self, keys: Sequence[EntityKey], rows: Sequence[Retrieved]) -> None:
         """States that these rows were used as `remembered` gave them."""
-        if isinstance(rows, FoundRows):
+        if type(rows) is FoundRows:
             absent = {keys[at] for at in rows.absent}
             self._observer.observe(CacheLookedUp(self._view.name, fresh=rows.distinct, negative=len(absent)))
         elif len(keys) == 1 and rows[0].row is not None:
