@@ -32,13 +32,8 @@ class SystemClock:
 
     __slots__ = ()
 
-    def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
-        return time.monotonic()
-
-    def wall(self) -> float:
-        """See `Clock.wall`."""
-        return time.time()
+    monotonic = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
 
     async def wait(self, futures: Iterable[asyncio.Future[Any]], until: float) -> None:
         """See `Clock.wait`; asyncio.wait leaves its futures alone when the waiter is cancelled."""

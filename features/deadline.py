@@ -10,9 +10,9 @@ from typing import Self
 from features.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
-    """An instant on the monotonic clock.
+    """An instant on the monotonic clock. Nobody changes one; it is not frozen because that doubles what it costs.
 
     Attributes:
         at: The instant, in seconds of `clock.monotonic()`.

@@ -150,23 +150,23 @@ class Pipeline:
             RequestError: An instance fails and the request says that it must not.
             FeaturesError: Features cannot be read, or the deadline has passed.
         """
-        parameters = request.parameters
-        self._refuse_failures(request.failures, parameters.on_error)
+        parameters, failures = request.parameters, dict[int, InstanceError](request.failures)
+        if failures:
+            self._refuse_failures(failures, parameters.on_error)
         if deadline.passed:  # a read whose answer nobody waits for would only be load
             raise DeadlineExceeded("the deadline passed before features were read")
         bounds = Bounds.of_request(arrived, parameters.max_cached_s, parameters.max_age_s)
         lookups = self.plan(request.instances, watch)
         retrieved = await self.retrieve(lookups, bounds, arrived, deadline, watch)
         assembly = await self.assemble(request.instances, retrieved, bounds, deadline, watch)
-        plain = len(request.instances) == 1 and not assembly.absent
-        self._observer.observe(_ONE_PLAIN if plain else InstancesAssembled(len(request.instances), assembly.absent))
+        count = len(request.instances)
+        plain = count == 1 and not assembly.absent
+        self._observer.observe(_ONE_PLAIN if plain else InstancesAssembled(count, assembly.absent))
         if watch is not None:
             self._note_ages(assembly)
-        failures: dict[int, InstanceError] = {
-            **request.failures,
-            **{request.indexes[index]: error for index, error in assembly.failures.items()},
-        }
-        self._refuse_failures(failures, parameters.on_error)
+        if assembly.failures:
+            failures.update({request.indexes[index]: error for index, error in assembly.failures.items()})
+            self._refuse_failures(failures, parameters.on_error)
         if parameters.on_degraded == "fail" and assembly.degraded:
             raise DegradedRefused("features had to be substituted or are too stale, and on_degraded is fail")
         if deadline.passed:
@@ -179,7 +179,7 @@ class Pipeline:
 
     async def parse(self, body: bytes, permit: Permit) -> ParsedRequest:
         """Bytes to instances; a budget that the body names holds before they are read, which may take a while."""
-        with self._timed(Stage.PARSE, permit.watch):
+        with _UNTIMED if permit.watch is None else self._timed(Stage.PARSE, permit.watch):
             request = self._parser.open(body)
             if request.parameters.timeout_ms is not None:
                 named = permit.arrived + request.parameters.timeout_ms / 1000
@@ -192,7 +192,7 @@ class Pipeline:
 
     def plan(self, instances: Instances, watch: Watch | None = None) -> tuple[Lookup, ...]:
         """Which rows of which views."""
-        with self._timed(Stage.PLAN, watch):
+        with _UNTIMED if watch is None else self._timed(Stage.PLAN, watch):
             return self._planner.plan(instances)
 
     async def retrieve(
@@ -204,7 +204,7 @@ class Pipeline:
         watch: Watch | None = None,
     ) -> list[Sequence[Retrieved]]:
         """The rows, from cache or store."""
-        with self._timed(Stage.RETRIEVE, watch):
+        with _UNTIMED if watch is None else self._timed(Stage.RETRIEVE, watch):
             if not lookups or len(lookups[0].keys) <= SLICE:
                 remembered = self._retrieval.remembered(lookups, bounds)
                 if remembered is not None:
@@ -225,17 +225,18 @@ class Pipeline:
         watch: Watch | None = None,
     ) -> Assembly:
         """Which values the model gets, and what stands for those that cannot be used."""
-        with self._timed(Stage.ASSEMBLE, watch):
+        with _UNTIMED if watch is None else self._timed(Stage.ASSEMBLE, watch):
             assembly = Assembly(instances, retrieved, self._clock.wall(), self._clock.monotonic())
-            if len(instances) <= SLICE:
-                self._judge.judge_range(assembly, bounds, 0, len(instances))
+            count = len(instances)
+            if count <= SLICE:
+                self._judge.judge_range(assembly, bounds, 0, count)
             else:
-                await self._turns.over(len(instances), partial(self._judge.judge_range, assembly, bounds), deadline)
+                await self._turns.over(count, partial(self._judge.judge_range, assembly, bounds), deadline)
             return assembly
 
     async def score(self, assembly: Assembly, deadline: Deadline, watch: Watch | None = None) -> ManyScores:
         """The model's outputs for each instance, in one call with the rows of others who wait for theirs."""
-        with self._timed(Stage.SCORE, watch):
+        with _UNTIMED if watch is None else self._timed(Stage.SCORE, watch):
             n_rows = len(assembly.instances)
             if not n_rows:
                 return []
@@ -255,7 +256,7 @@ class Pipeline:
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
     ) -> Answer:
         """The answer's bytes; a long detailed one lets others have their turn, and ends at the deadline."""
-        with self._timed(Stage.RESPOND, watch):
+        with _UNTIMED if watch is None else self._timed(Stage.RESPOND, watch):
             if not detailed:
                 return simple_answer(prediction)
             answer = DetailedAnswer(self._bundle, prediction)
@@ -281,8 +282,8 @@ class Pipeline:
             if outage or on_error == "fail":
                 raise InstanceFailed(index, reason)
 
-    def _timed(self, stage: Stage, watch: Watch | None) -> AbstractContextManager[None]:
-        return _UNTIMED if watch is None else _Timed(stage, self._clock, watch)
+    def _timed(self, stage: Stage, watch: Watch) -> AbstractContextManager[None]:
+        return _Timed(stage, self._clock, watch)
 
 
 def _unscored(assembly: Assembly, scores: ManyScores) -> Iterator[tuple[int, ScoreNotFinite]]:
