@@ -1,5 +1,6 @@
 """A body means the same whether its plain objects are decoded at once or through dicts: values, types and words."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -143,10 +144,11 @@ def test_parameters_mean_the_same_even_where_later_ones_count(
 
 @given(number=st.floats(allow_nan=False, allow_infinity=False) | st.integers(), digits=st.integers(0, 40))
 @example(number=9007199254740993.0, digits=0)
+@example(number=1.7976931348623157e308, digits=0)  # rounded to 2e+308 it is infinite, and so no JSON
 def test_every_number_comes_out_to_the_last_bit(spec_of: Callable[[str], Spec], number: float, digits: int) -> None:
     written = [repr(number), f"{number:.{digits}f}" if abs(number) < 1e300 else "1", f"{number:.{digits}e}"]
     parser, _ = parsers(spec_of("demo"))
-    for one in written:
+    for one in [text for text in written if math.isfinite(float(text))]:
         body = f'{{"instances":[{{"customer_id":"C1","merchant_id":"M1","amount":{one},"channel":"web"}}]}}'.encode()
         ((_, _, amount, _),) = map(values_of, parser.open(body).sent)
         assert repr(amount) == repr(orjson.loads(one))
