@@ -156,7 +156,7 @@ class Assembler:
         sizes = [stop - start for _, start, stop in pieces]
         numeric = np.empty((sum(sizes), self.n_numeric), order="F")
         categorical = np.empty((sum(sizes), len(self._categorical)), dtype=object, order="F")
-        one_each = sizes.count(1) == len(sizes)  # as nearly always
+        one_each = sizes.count(1) == len(sizes)  # as nearly always; runs of 64 take a sixth longer
         for plan in self._views:
             if one_each:
                 alone = [assembly.retrieved[plan.at][start] for assembly, start, _ in pieces]

@@ -52,11 +52,12 @@ class ViewCache:
     def get(self, key: EntityKey) -> CachedRow | None:
         """What is remembered of `key`, however old; None if nothing is."""
         place = self._places.place_of(key)
-        row = None if place is None else self._columns.rows[place]
-        if row is None:
-            return self._get_absent(key)
-        self._places.used[place] = True  # type: ignore[index]  # there is a row at it
-        return row
+        if place is not None:
+            row = self._columns.rows[place]
+            if row is not None:
+                self._places.used[place] = True
+                return row
+        return self._get_absent(key)
 
     def fresh(self, keys: Sequence[EntityKey], now: float) -> list[CachedRow] | None:
         """What is remembered of all keys if all of it is fresh, as nearly always; else None."""

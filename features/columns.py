@@ -1,15 +1,14 @@
 """The rows of one view side by side, column by column: a thousand of them are taken in a few strides of numpy.
 
 What is scored together is wanted as a block of numbers, and to collect that from a thousand rows one by one is to fetch
-five thousand objects from memory: 0.3 us a row where these columns take 0.05. So the numbers of a row
-that a cache keeps are here and nowhere else, and the row knows its place.
+five thousand objects from memory: 0.3 us a row where these columns take 0.05. So the numbers of a row that a cache
+keeps are here and nowhere else, and the row knows its place.
 
 A place is given to another row in time. Before that, whoever still holds the row that goes is given what it needs: the
 row its numbers, and all rows that were found together (`FoundRows`) a list of what they were. Another thread that is
 about to use either looks once more when it has read: what was given up meanwhile it takes from there.
 """
 
-import math
 import mmap
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,8 @@ _LAZY: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 _MOST_SETS: Final = 4_096
 """Sets of nulls that are given a number; real data have a few dozen."""
 
-_NEVER: Final = -math.inf
+_NEVER: Final = 0.0
+"""Until when a row is fresh where there is none, or never was: the monotonic clock is past that."""
 
 
 class NullSets:
@@ -157,14 +157,13 @@ class Columns:
             places: Where they are, at least one of them; anywhere for an absent one.
             absent: What is known of keys that have no row, by position.
         """
-        there = places
-        if absent:
-            nowhere = list(absent)
+        there, nowhere = places, list(absent)
+        if nowhere:
             there = np.delete(places, nowhere)
             places = places.copy()  # other views have rows there
             places[nowhere] = there[0]
         nulls = self._nulls.take(places)
-        nulls[list(absent)] = ASK
+        nulls[nowhere] = ASK
         distinct = self._count_distinct(there)
         found = FoundRows(places, self.rows, absent, self._take, nulls=nulls, sets=self._sets.sets, distinct=distinct)
         self._found.add(found)

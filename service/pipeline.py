@@ -179,7 +179,7 @@ class Pipeline:
 
     async def parse(self, body: bytes, permit: Permit) -> ParsedRequest:
         """Bytes to instances; a budget that the body names holds before they are read, which may take a while."""
-        with _UNTIMED if permit.watch is None else self._timed(Stage.PARSE, permit.watch):
+        with self._timed(Stage.PARSE, permit.watch):
             request = self._parser.open(body)
             if request.parameters.timeout_ms is not None:
                 named = permit.arrived + request.parameters.timeout_ms / 1000
@@ -192,7 +192,7 @@ class Pipeline:
 
     def plan(self, instances: Instances, watch: Watch | None = None) -> tuple[Lookup, ...]:
         """Which rows of which views."""
-        with _UNTIMED if watch is None else self._timed(Stage.PLAN, watch):
+        with self._timed(Stage.PLAN, watch):
             return self._planner.plan(instances)
 
     async def retrieve(
@@ -204,7 +204,7 @@ class Pipeline:
         watch: Watch | None = None,
     ) -> list[Sequence[Retrieved]]:
         """The rows, from cache or store."""
-        with _UNTIMED if watch is None else self._timed(Stage.RETRIEVE, watch):
+        with self._timed(Stage.RETRIEVE, watch):
             if not lookups or len(lookups[0].keys) <= SLICE:
                 remembered = self._retrieval.remembered(lookups, bounds)
                 if remembered is not None:
@@ -225,7 +225,7 @@ class Pipeline:
         watch: Watch | None = None,
     ) -> Assembly:
         """Which values the model gets, and what stands for those that cannot be used."""
-        with _UNTIMED if watch is None else self._timed(Stage.ASSEMBLE, watch):
+        with self._timed(Stage.ASSEMBLE, watch):
             assembly = Assembly(instances, retrieved, self._clock.wall(), self._clock.monotonic())
             count = len(instances)
             if count <= SLICE:
@@ -236,7 +236,7 @@ class Pipeline:
 
     async def score(self, assembly: Assembly, deadline: Deadline, watch: Watch | None = None) -> ManyScores:
         """The model's outputs for each instance, in one call with the rows of others who wait for theirs."""
-        with _UNTIMED if watch is None else self._timed(Stage.SCORE, watch):
+        with self._timed(Stage.SCORE, watch):
             n_rows = len(assembly.instances)
             if not n_rows:
                 return []
@@ -256,7 +256,7 @@ class Pipeline:
         self, prediction: Prediction, deadline: Deadline, watch: Watch | None = None, *, detailed: bool
     ) -> Answer:
         """The answer's bytes; a long detailed one lets others have their turn, and ends at the deadline."""
-        with _UNTIMED if watch is None else self._timed(Stage.RESPOND, watch):
+        with self._timed(Stage.RESPOND, watch):
             if not detailed:
                 return simple_answer(prediction)
             answer = DetailedAnswer(self._bundle, prediction)
@@ -282,8 +282,8 @@ class Pipeline:
             if outage or on_error == "fail":
                 raise InstanceFailed(index, reason)
 
-    def _timed(self, stage: Stage, watch: Watch) -> AbstractContextManager[None]:
-        return _Timed(stage, self._clock, watch)
+    def _timed(self, stage: Stage, watch: Watch | None) -> AbstractContextManager[None]:
+        return _UNTIMED if watch is None else _Timed(stage, self._clock, watch)
 
 
 def _unscored(assembly: Assembly, scores: ManyScores) -> Iterator[tuple[int, ScoreNotFinite]]:

@@ -20,7 +20,7 @@ from features.values import EntityKey, Retrieved
 
 pytestmark = pytest.mark.anyio
 
-KEYS = [f"C{number}" for number in range(40)]
+KEYS = [f"C{number}" for number in range(80)]
 
 
 class Bench:
@@ -56,15 +56,15 @@ def _named(view: FeatureView, name: str, entity: Entity | None = None) -> Featur
 
 async def test_rows_found_together_are_those_that_were_read(view: FeatureView, clock: ManualClock) -> None:
     bench = Bench(clock, view)
-    bench.put(view, KEYS[:38], "Oslo")
-    keys = [*KEYS[30:], *KEYS, "C0"]
+    bench.put(view, KEYS[:78], "Oslo")
+    keys = [*KEYS[70:], *KEYS, "C0"]
     (read,) = await bench.read(Lookup(view, keys))
     assert await bench.read(Lookup(view, keys)) is not None
     found = bench.remembered(Lookup(view, keys))
     assert found is not None
     assert isinstance(found[0], FoundRows)
     assert _cities(found[0]) == _cities(read)
-    assert bench.events == [CacheLookedUp("account", fresh=38, negative=2)]
+    assert bench.events == [CacheLookedUp("account", fresh=78, negative=2)]
 
 
 async def test_nothing_is_found_together_where_one_row_is_unknown_or_not_fresh(
@@ -79,12 +79,12 @@ async def test_nothing_is_found_together_where_one_row_is_unknown_or_not_fresh(
     assert bench.remembered(Lookup(view, KEYS)) is not None
     clock.advance(5)
     assert bench.remembered(Lookup(view, KEYS)) is None
-    assert bench.remembered(Lookup(view, KEYS[:1] * 40)) is not None
+    assert bench.remembered(Lookup(view, KEYS[:1] * 80)) is not None
 
 
 async def test_an_absence_counts_for_its_own_ttl(view: FeatureView, clock: ManualClock) -> None:
     bench = Bench(clock, view)
-    bench.put(view, KEYS[:39], "Oslo")
+    bench.put(view, KEYS[:79], "Oslo")
     await bench.read(Lookup(view, KEYS))
     clock.advance(4)
     assert bench.remembered(Lookup(view, KEYS)) is not None
@@ -95,7 +95,7 @@ async def test_an_absence_counts_for_its_own_ttl(view: FeatureView, clock: Manua
 async def test_views_of_one_entity_find_their_own_rows(view: FeatureView, clock: ManualClock) -> None:
     other = _named(view, "activity")
     bench = Bench(clock, view, other)
-    bench.put(view, KEYS[:30], "Oslo")
+    bench.put(view, KEYS[:70], "Oslo")
     bench.put(other, KEYS[10:], "Lima")
     lookups = Lookup(view, KEYS), Lookup(other, KEYS)
     read = await bench.read(*lookups)
@@ -104,8 +104,8 @@ async def test_views_of_one_entity_find_their_own_rows(view: FeatureView, clock:
     assert list(map(_cities, found)) == list(map(_cities, read))
     assert _cities(found[1])[9:11] == [None, "Lima of C10"]
     assert bench.events == [
-        CacheLookedUp("account", fresh=30, negative=10),
-        CacheLookedUp("activity", fresh=30, negative=10),
+        CacheLookedUp("account", fresh=70, negative=10),
+        CacheLookedUp("activity", fresh=70, negative=10),
     ]
 
 
@@ -128,14 +128,14 @@ async def test_entities_whose_keys_are_the_same_texts_are_not_taken_for_each_oth
 
 async def test_who_makes_room_leaves_every_view_of_its_entity(view: FeatureView, clock: ManualClock) -> None:
     other = _named(view, "activity")
-    bench = Bench(clock, view, other, max_rows=40)
+    bench = Bench(clock, view, other, max_rows=80)
     for one in (view, other):
         bench.put(one, [*KEYS, "new"], "Oslo")
     await bench.read(Lookup(view, KEYS), Lookup(other, KEYS))
     await bench.read(Lookup(view, ["new"]))
-    assert bench.retrieval.cached_rows() == {"account": 40, "activity": 39}
+    assert bench.retrieval.cached_rows() == {"account": 80, "activity": 79}
     await bench.read(Lookup(other, ["new"]))
-    assert bench.retrieval.cached_rows() == {"account": 40, "activity": 40}
+    assert bench.retrieval.cached_rows() == {"account": 80, "activity": 80}
     lost = [key for key in KEYS if bench.remembered(Lookup(view, [key])) is None]
     assert lost == [key for key in KEYS if bench.remembered(Lookup(other, [key])) is None]
     assert len(lost) == 1
@@ -162,25 +162,25 @@ async def test_a_key_that_only_another_view_has_a_row_of_is_absent(view: Feature
     bench = Bench(clock, view, other, max_rows=5_000)
     many = [f"C{number}" for number in range(3_000)]
     bench.put(view, many, "Oslo")
-    bench.put(other, many[:50], "Lima")
+    bench.put(other, many[:100], "Lima")
     for start in range(0, 3_000, 500):
         keys = many[start : start + 500]
         await bench.read(Lookup(view, keys), Lookup(other, keys))
-    asked = [*many[:40], *many[2_900:2_910]]
+    asked = [*many[:70], *many[2_900:2_910]]
     found = bench.remembered(Lookup(other, asked))
     assert found is not None
     assert isinstance(found[0], FoundRows)
-    assert _cities(found[0]) == [f"Lima of {key}" for key in many[:40]] + [None] * 10
+    assert _cities(found[0]) == [f"Lima of {key}" for key in many[:70]] + [None] * 10
     block = found[0].block()
     assert block is not None
     assert block.texts[:, 0].tolist() == _cities(found[0])
-    assert np.isnan(block.numbers[40:]).all()
+    assert np.isnan(block.numbers[70:]).all()
 
 
 async def test_a_key_that_was_seen_once_leaves_before_one_that_is_used(view: FeatureView, clock: ManualClock) -> None:
     """Though each of its views puts a row there."""
     other = _named(view, "activity")
-    bench = Bench(clock, view, other, max_rows=40)
+    bench = Bench(clock, view, other, max_rows=80)
     scanned = [f"scanned-{number}" for number in range(200)]
     for one in (view, other):
         bench.put(one, [*KEYS, *scanned], "Oslo")
@@ -195,7 +195,7 @@ async def test_a_key_that_was_seen_once_leaves_before_one_that_is_used(view: Fea
 
 async def test_a_key_that_has_no_row_any_more_takes_no_place_from_others(view: FeatureView, clock: ManualClock) -> None:
     other = _named(view, "activity")
-    bench = Bench(clock, view, other, max_rows=40)
+    bench = Bench(clock, view, other, max_rows=80)
     for one in (view, other):
         bench.put(one, KEYS, "Oslo")
     await bench.read(Lookup(view, KEYS), Lookup(other, KEYS))
@@ -206,6 +206,6 @@ async def test_a_key_that_has_no_row_any_more_takes_no_place_from_others(view: F
         bench.put(one, new, "Oslo")
     clock.advance(60)
     await bench.read(Lookup(view, KEYS), Lookup(other, KEYS))
-    assert bench.retrieval.cached_rows() == {"account": 20, "activity": 20}
+    assert bench.retrieval.cached_rows() == {"account": 60, "activity": 60}
     await bench.read(Lookup(view, new), Lookup(other, new))
-    assert bench.retrieval.cached_rows() == {"account": 40, "activity": 40}
+    assert bench.retrieval.cached_rows() == {"account": 80, "activity": 80}
