@@ -1,13 +1,15 @@
 """Rows that wait at the same moment are scored in one call: no timer, and no added wait for a lone request.
 
 One row takes CatBoost 55 us, sixteen take 65: what a call costs is mostly the call. So whoever wants rows scored leaves
-them here, and at the end of this turn of the event loop all that were left are scored together. An idle loop has its
-next turn at once; a busy one gathers more.
+them here, and in the next turn of the event loop all that were left are scored together. While others keep coming, they
+are waited for, a turn at a time and twice at most: an idle loop has its next turn at once, a busy one gathers more.
 
-    turn n      request A ─ submit ─┐   request B ─ submit ─┐   request C (cancelled) ─ submit ─┐
-    turn n+1                        └──────────┬────────────┘                                   x
-                                        together([A, B])
-    turn n+2    request A goes on       request B goes on
+    turn n      request A ─ submit ─┐   request B ─ submit ─┐
+    turn n+1                        │                       │   request C ─ submit ─┐   D (cancelled) ─ submit ─┐
+    turn n+2                        │                       │                       │                           x
+    turn n+3                        └───────────────────────┴───────────┬───────────┘
+                                                                together([A, B, C])
+    turn n+4    request A goes on       request B goes on       request C goes on
 
 Knows nothing of models: what is done together is a function from items to as many results.
 """
@@ -22,6 +24,12 @@ ROWS_AT_ONCE: Final = 1_024
 there and not in a thread, because a thread holds the interpreter while it takes rows in, and keeps the loop waiting for
 up to 5 ms at a time (`sys.getswitchinterval`)."""
 
+_MORE_TURNS: Final = 2
+"""Turns in which others are waited for. 64 callers at once (plain model, 2 cores) meet 24 to a call without, 36 with
+one turn, 61 with two or with five. With two, 8 callers are answered 1.3 times as often as without, 64 callers 1.15
+times, and each sooner: p50 0.70 instead of 0.91 ms, 3.6 instead of 4.3. The bound is there because others may never
+cease to come."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -35,7 +43,7 @@ class _Waiting(NamedTuple, Generic[_Item, _Result]):
 class Batcher(Generic[_Item, _Result]):
     """Gathers items and has them worked on together, in the order in which they came."""
 
-    __slots__ = ("_most", "_scheduled", "_together", "_waiting")
+    __slots__ = ("_gathered", "_more_turns", "_most", "_rows", "_scheduled", "_together", "_waiting")
 
     def __init__(self, together: Callable[[Sequence[_Item]], Sequence[_Result]], most: int = ROWS_AT_ONCE) -> None:
         """Begins with nobody waiting.
@@ -48,6 +56,9 @@ class Batcher(Generic[_Item, _Result]):
         self._together = together
         self._most = most
         self._waiting: deque[_Waiting[_Item, _Result]] = deque()
+        self._rows = 0  # of those who wait
+        self._gathered = 0  # who had come a turn ago
+        self._more_turns = _MORE_TURNS
         self._scheduled = False
 
     def __repr__(self) -> str:
@@ -66,16 +77,21 @@ class Batcher(Generic[_Item, _Result]):
         loop = asyncio.get_running_loop()
         result: asyncio.Future[_Result] = loop.create_future()
         self._waiting.append(_Waiting(item, rows, result))
+        self._rows += rows
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._work, loop)
         return await result
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._others_come():
+            loop.call_soon(self._work, loop)
+            return
         batch: list[_Waiting[_Item, _Result]] = []
         rows = 0
         while self._waiting and (not batch or rows + self._waiting[0].rows <= self._most):
             one = self._waiting.popleft()
+            self._rows -= one.rows
             if not one.result.done():  # its request was not cancelled meanwhile
                 batch.append(one)
                 rows += one.rows
@@ -84,6 +100,15 @@ class Batcher(Generic[_Item, _Result]):
             loop.call_soon(self._work, loop)
         if batch:
             self._settle(batch)
+
+    def _others_come(self) -> bool:
+        """Whether to wait for one turn more; a lone request never does."""
+        before, self._gathered = self._gathered, len(self._waiting)
+        if self._more_turns and 1 < self._gathered > before and self._rows < self._most:
+            self._more_turns -= 1
+            return True
+        self._gathered, self._more_turns = 0, _MORE_TURNS
+        return False
 
     def _settle(self, batch: Sequence[_Waiting[_Item, _Result]]) -> None:
         try:

@@ -46,7 +46,42 @@ async def test_a_lone_item_waits_for_one_turn_and_for_no_timer(doubling: Doublin
     assert asked.result() == 2
 
 
-async def test_no_call_has_more_rows_than_allowed_and_the_rest_is_worked_on_in_the_next_turn() -> None:
+async def in_turn(doubling: Doubling, batcher: Batcher[int, int], *comers: int) -> list[int]:
+    """So many come in one turn after the other; how many calls there had been at the end of each turn."""
+    asked: list[asyncio.Future[int]] = []
+    calls = []
+    for number in comers:
+        asked += [asyncio.ensure_future(batcher.submit(1)) for _ in range(number)]
+        await asyncio.sleep(0)
+        calls.append(len(doubling.calls))
+    await asyncio.gather(*asked)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("comers", "calls", "together"),
+    [
+        ((1, 1, 0), [0, 1, 2], [1, 1]),  # nobody but the first had come when it was worked on
+        ((2, 0, 0), [0, 0, 1], [2]),
+        ((2, 1, 0, 0), [0, 0, 0, 1], [3]),
+        ((2, 1, 1, 1, 0), [0, 0, 0, 1, 2], [4, 1]),
+    ],
+)
+async def test_those_who_wait_leave_two_turns_for_others_as_long_as_others_come(
+    comers: tuple[int, ...], calls: list[int], together: list[int], doubling: Doubling
+) -> None:
+    assert await in_turn(doubling, Batcher(doubling), *comers) == calls
+    assert [len(one) for one in doubling.calls] == together
+
+
+async def test_each_call_is_waited_for_anew(doubling: Doubling) -> None:
+    batcher = Batcher(doubling)
+    for _ in range(3):
+        await in_turn(doubling, batcher, 2, 1, 1)
+    assert [len(one) for one in doubling.calls] == [4, 4, 4]
+
+
+async def test_no_call_has_more_rows_than_allowed_and_with_enough_of_them_nobody_is_waited_for() -> None:
     doubling = Doubling()
     batcher = Batcher(doubling, most=10)
     asked = asyncio.gather(*(batcher.submit(number, rows) for number, rows in enumerate((4, 6, 1, 9, 3, 3, 3))))
@@ -54,6 +89,8 @@ async def test_no_call_has_more_rows_than_allowed_and_the_rest_is_worked_on_in_t
     await asyncio.sleep(0)
     assert doubling.calls == [[0, 1]]
     assert repr(batcher) == "<Batcher 5 waiting>"
+    await asyncio.sleep(0)
+    assert doubling.calls == [[0, 1], [2, 3]]
     await asked
     assert doubling.calls == [[0, 1], [2, 3], [4, 5, 6]]
 
