@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ _CORES: Final = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffin
 """Those that we may use; asked before anything is pinned, since afterwards it is one."""
 
 _PORTS: Final = range(21_500, 22_000)  # below what Linux gives to outgoing connections, so nothing else takes them
+_IN_TURN: Final = cycle(random.sample(_PORTS, len(_PORTS)))  # shuffled: two runs at once seldom try the same
 _START_PATIENCE_S: Final = 60.0  # a busy machine without compiled bytecode takes ten
 _STOP_PATIENCE_S: Final = 15.0  # the service promises to be gone after nine
 
@@ -167,10 +169,12 @@ def keyscore(*arguments: str) -> list[str]:
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
-    ports = list(_PORTS)
-    random.shuffle(ports)  # two runs at once seldom try the same
-    for port in ports:
+    """A port on which nothing listens, and which was not given out lately: whoever got it may not listen yet.
+
+    Raises:
+        ProcessFailed: There is none.
+    """
+    for port in islice(_IN_TURN, len(_PORTS)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
