@@ -37,7 +37,7 @@ class Scoring:
     def __call__(self, pieces: Sequence[Piece]) -> Sequence[ManyScores]:
         """The scores of every instance of each piece, None for those that have failed or have no finite score.
 
-        A large piece that is scored alone gets an array: to make a thousand lists takes as long as to write them.
+        A large piece gets an array: to make a thousand lists takes as long as to write them.
 
         Raises:
             ScoringFailed: CatBoost refuses the matrix.
@@ -57,11 +57,13 @@ class Scoring:
         if sound is not None:
             scores = iter(each_of(rows))
             rows = [next(scores) if one else None for one in sound]
-        elif len(pieces) > 1 or len(rows) < _MANY:
-            rows = each_of(rows)
+        elif len(rows) < _MANY or len(rows) == len(pieces):
+            rows = each_of(rows)  # all are small, and one call makes all of their lists
+        mixed = isinstance(rows, np.ndarray)
         answers, row = [], 0
         for _, start, stop in pieces:
-            answers.append(rows[row : row + stop - start])
+            own = rows[row : row + stop - start]
+            answers.append(each_of(own) if mixed and len(own) < _MANY else own)
             row += stop - start
         return answers
 

@@ -135,6 +135,14 @@ def test_an_instance_that_failed_is_not_scored_and_leaves_its_neighbours_alone(s
     np.testing.assert_array_equal(calls[0].scores, [(scored or [])[-1], (neighbour or [])[-1]])
 
 
+def test_a_large_piece_gets_an_array_and_small_ones_beside_it_get_lists(shop_bundle: Bundle) -> None:
+    scoring = Scoring(assembler_of(shop_bundle), shop_bundle.scorer, Notes())
+    small, large = judged(shop_bundle, 20.0, 80.0), judged(shop_bundle, *map(float, range(40)))
+    found = scoring([small, large, small])
+    assert [type(one) for one in found] == [list, np.ndarray, list]
+    assert [*map(each_of, found)] == [each_of(scoring([piece])[0]) for piece in (small, large, small)]
+
+
 @pytest.fixture
 def overflowing_bundle(shop: Callable[..., Path], overflowing: Callable[..., bytes]) -> Bundle:
     return load_bundle(str(shop(overflowing)))
