@@ -28,8 +28,8 @@ slices of 1,024, batches of 10,000 back to back made the p99 of others 3.6 times
 times."""
 
 _TURNS_OF_OTHERS: Final = 4
-"""Turns after each piece: a small request needs as many from its first byte to its answer, and shall meet one piece on
-its way instead of four. A turn of an idle loop is a few microseconds."""
+"""Turns after each piece: a small request needs as many from its first byte to its answer, among others two more, and
+shall meet one piece on its way, or two, instead of four. A turn of an idle loop is a few microseconds."""
 
 _OTHERS_S: Final = 0.002
 """So long a time of others is enough, whatever the number of their turns: those of a busy loop are 4 ms long, and ten

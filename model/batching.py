@@ -30,6 +30,10 @@ one turn, 61 with two or with five. With two, 8 callers are answered 1.3 times a
 times, and each sooner: p50 0.70 instead of 0.91 ms, 3.6 instead of 4.3. The bound is there because others may never
 cease to come."""
 
+_ENOUGH: Final = 64
+"""Rows for which nobody else is waited for: what a call costs is then 2 us a row. Without this bound, requests of 64
+rows each made turns of uneven length under overload, and the p99 of refusals 21 to 29 ms instead of 7 to 17."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -104,7 +108,7 @@ class Batcher(Generic[_Item, _Result]):
     def _others_come(self) -> bool:
         """Whether to wait for one turn more; a lone request never does."""
         before, self._gathered = self._gathered, len(self._waiting)
-        if self._more_turns and 1 < self._gathered > before and self._rows < self._most:
+        if self._more_turns and 1 < self._gathered > before and self._rows < _ENOUGH:
             self._more_turns -= 1
             return True
         self._gathered, self._more_turns = 0, _MORE_TURNS

@@ -81,10 +81,22 @@ async def test_each_call_is_waited_for_anew(doubling: Doubling) -> None:
     assert [len(one) for one in doubling.calls] == [4, 4, 4]
 
 
-async def test_no_call_has_more_rows_than_allowed_and_with_enough_of_them_nobody_is_waited_for() -> None:
+@pytest.mark.parametrize(("rows", "turns"), [(31, 2), (32, 1), (500, 1)])
+async def test_with_64_rows_nobody_else_is_waited_for(rows: int, turns: int, doubling: Doubling) -> None:
+    batcher = Batcher(doubling)
+    asked = asyncio.gather(batcher.submit(1, rows), batcher.submit(2, rows))
+    await asyncio.sleep(0)  # they are submitted
+    for _ in range(turns):
+        assert doubling.calls == []
+        await asyncio.sleep(0)
+    assert doubling.calls == [[1, 2]]
+    await asked
+
+
+async def test_no_call_has_more_rows_than_allowed_and_the_rest_is_worked_on_in_the_next() -> None:
     doubling = Doubling()
-    batcher = Batcher(doubling, most=10)
-    asked = asyncio.gather(*(batcher.submit(number, rows) for number, rows in enumerate((4, 6, 1, 9, 3, 3, 3))))
+    batcher = Batcher(doubling, most=100)
+    asked = asyncio.gather(*(batcher.submit(number, rows) for number, rows in enumerate((40, 60, 10, 90, 30, 30, 3))))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert doubling.calls == [[0, 1]]
