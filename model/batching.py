@@ -15,14 +15,13 @@ Knows nothing of models: what is done together is a function from items to as ma
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 ROWS_AT_ONCE: Final = 1_024
-"""Rows scored in one call, 0.5 ms for 500 trees of depth 6: for so long the event loop does nothing else. It is done
-there and not in a thread, because a thread holds the interpreter while it takes rows in, and keeps the loop waiting for
-up to 5 ms at a time (`sys.getswitchinterval`)."""
+"""Rows scored in one call, 0.5 ms for 500 trees of depth 6: beyond that, a row costs the same in a call of its own. It
+is done on the event loop and not in a thread, because a thread holds the interpreter while it takes rows in, and keeps
+the loop waiting for up to 5 ms at a time (`sys.getswitchinterval`)."""
 
 _MORE_TURNS: Final = 2
 """Turns in which others are waited for. 64 callers at once (plain model, 2 cores) meet 24 to a call without, 36 with
@@ -59,7 +58,7 @@ class Batcher(Generic[_Item, _Result]):
         """
         self._together = together
         self._most = most
-        self._waiting: deque[_Waiting[_Item, _Result]] = deque()
+        self._waiting: list[_Waiting[_Item, _Result]] = []
         self._rows = 0  # of those who wait
         self._gathered = 0  # who had come a turn ago
         self._more_turns = _MORE_TURNS
@@ -91,19 +90,26 @@ class Batcher(Generic[_Item, _Result]):
         if self._others_come():
             loop.call_soon(self._work, loop)
             return
+        # All of them, in as many calls as it takes. What is left for later turns waits where nobody notices, and turns
+        # that are shorter for it let more requests in: at twice the capacity the p99 of 128 rows was five times higher.
+        waiting, self._waiting, self._rows, self._scheduled = self._waiting, [], 0, False
+        for batch in self._batches(waiting):
+            self._settle(batch)
+
+    def _batches(self, waiting: Iterable[_Waiting[_Item, _Result]]) -> Iterator[list[_Waiting[_Item, _Result]]]:
+        """What is worked on in one call each."""
         batch: list[_Waiting[_Item, _Result]] = []
         rows = 0
-        while self._waiting and (not batch or rows + self._waiting[0].rows <= self._most):
-            one = self._waiting.popleft()
-            self._rows -= one.rows
-            if not one.result.done():  # its request was not cancelled meanwhile
-                batch.append(one)
-                rows += one.rows
-        self._scheduled = bool(self._waiting)
-        if self._scheduled:
-            loop.call_soon(self._work, loop)
+        for one in waiting:
+            if one.result.done():  # its request was cancelled meanwhile
+                continue
+            if batch and rows + one.rows > self._most:
+                yield batch
+                batch, rows = [], 0
+            batch.append(one)
+            rows += one.rows
         if batch:
-            self._settle(batch)
+            yield batch
 
     def _others_come(self) -> bool:
         """Whether to wait for one turn more; a lone request never does."""

@@ -93,18 +93,15 @@ async def test_with_64_rows_nobody_else_is_waited_for(rows: int, turns: int, dou
     await asked
 
 
-async def test_no_call_has_more_rows_than_allowed_and_the_rest_is_worked_on_in_the_next() -> None:
+async def test_no_call_has_more_rows_than_allowed_and_all_who_wait_are_worked_on_in_one_turn() -> None:
     doubling = Doubling()
     batcher = Batcher(doubling, most=100)
     asked = asyncio.gather(*(batcher.submit(number, rows) for number, rows in enumerate((40, 60, 10, 90, 30, 30, 3))))
     await asyncio.sleep(0)
+    assert repr(batcher) == "<Batcher 7 waiting>"
     await asyncio.sleep(0)
-    assert doubling.calls == [[0, 1]]
-    assert repr(batcher) == "<Batcher 5 waiting>"
-    await asyncio.sleep(0)
-    assert doubling.calls == [[0, 1], [2, 3]]
-    await asked
     assert doubling.calls == [[0, 1], [2, 3], [4, 5, 6]]
+    assert await asked == [0, 2, 4, 6, 8, 10, 12]
 
 
 async def test_an_item_of_more_rows_than_allowed_is_worked_on_alone(doubling: Doubling) -> None:
