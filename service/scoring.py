@@ -59,11 +59,10 @@ class Scoring:
             rows = [next(scores) if one else None for one in sound]
         elif len(rows) < _MANY or len(rows) == len(pieces):
             rows = each_of(rows)  # all are small, and one call makes all of their lists
-        mixed = isinstance(rows, np.ndarray)
         answers, row = [], 0
         for _, start, stop in pieces:
             own = rows[row : row + stop - start]
-            answers.append(each_of(own) if mixed and len(own) < _MANY else own)
+            answers.append(own if len(own) >= _MANY else each_of(own))
             row += stop - start
         return answers
 
