@@ -1,9 +1,10 @@
 """What every test may use: a loop, a clock that stands still, small bundles, and services that run in process."""
 
 import asyncio
+import gc
 import json
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -55,6 +56,15 @@ features:
   - {name: amount, from: request.amount}
   - {name: amount_to_balance, derive: {ratio: [amount, balance]}}
 """
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """Garbage is not collected: what refers to itself stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

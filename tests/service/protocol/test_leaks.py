@@ -1,6 +1,7 @@
-"""However a connection ends, nothing of it is left: no permit, task, connection or file."""
+"""However a connection ends, nothing of it is left: no permit, task, connection or file, nor work for the collector."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,13 @@ LEFT_AT = {
 
 @pytest.mark.parametrize("how", ["hangs up", "resets", "says no more"])
 @pytest.mark.parametrize("pieces", LEFT_AT.values(), ids=LEFT_AT.keys())
+@pytest.mark.usefixtures("no_collections")
 async def test_a_caller_leaves(site: Any, pieces: list[bytes], how: str) -> None:
     caller = await site.caller()
     caller.transport.pause_reading()
     await caller.send(*pieces)
     await asyncio.sleep(0)
+    (left,) = [weakref.ref(one) for one in site.door.connections]
     if how == "hangs up":
         caller.transport.close()
     elif how == "resets":
@@ -53,6 +56,7 @@ async def test_a_caller_leaves(site: Any, pieces: list[bytes], how: str) -> None
         caller.transport.resume_reading()
     site.gate.set()
     await nothing_is_left(site)
+    await site.until(lambda: left() is None)
 
 
 async def test_a_crowd_leaves_while_most_of_it_waits_for_a_turn(start: Callable[..., Any]) -> None:
