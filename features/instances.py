@@ -25,7 +25,7 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from features.errors import InstanceInvalid, InvalidKey
+from features.errors import InstanceInvalid, InvalidKey, without_history
 from features.keys import make_key_text, make_key_texts
 from features.plain_objects import plain_object
 from features.planning import Instance, Instances
@@ -80,7 +80,7 @@ class InstanceParser:
             try:
                 instances.append(self.instance(value, ignore_extra=ignore_extra))
             except InstanceInvalid as error:
-                failures[at] = error
+                failures[at] = without_history(error)
         return failures
 
     def read_columns(self, columns: Sequence[Sequence[Any]], instances: Instances) -> dict[int, InstanceInvalid]:
@@ -97,7 +97,7 @@ class InstanceParser:
             try:
                 instances.append(self._from_values(values))
             except InstanceInvalid as error:
-                failures[at] = error
+                failures[at] = without_history(error)
         return failures
 
     def _read_alike(self, values: Sequence[Any], instances: Instances, *, extra: bool) -> bool:

@@ -14,7 +14,14 @@ from features.cache import ViewCache
 from features.clock import Clock
 from features.columns import CachedRow
 from features.deadline import Deadline
-from features.errors import DeadlineExceeded, FeaturesError, StoreAnswerInvalid, StoreError, StoreTimeout
+from features.errors import (
+    DeadlineExceeded,
+    FeaturesError,
+    StoreAnswerInvalid,
+    StoreError,
+    StoreTimeout,
+    without_history,
+)
 from features.events import CacheLookedUp, Observer, StoreRead
 from features.found_rows import FoundRows
 from features.freshness import Bounds, Freshness, judge_read
@@ -305,8 +312,10 @@ def _failure(flight: Flight[EntityKey, _Answer]) -> FeaturesError | None:
     if flight.task.cancelled():
         return StoreError("the read was ended")
     error = flight.task.exception()
-    if error is None or isinstance(error, FeaturesError):
-        return error
+    if error is None:
+        return None
+    if isinstance(error, FeaturesError):
+        return without_history(error)
     raise error  # a programming error of ours is nobody's outage
 
 

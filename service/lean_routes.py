@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from features.errors import FeaturesError
+from features.errors import FeaturesError, without_history
 from service.errors import RequestError
 from service.problems import Problem, problem_for
 
@@ -37,7 +37,7 @@ class LeanRoute(APIRoute):
         try:
             response = await self.endpoint(request)
         except (RequestError, FeaturesError) as error:
-            response = problem_answer(scope, problem_for(error))
+            response = problem_answer(scope, problem_for(without_history(error)))
         await response(scope, receive, send)
 
 

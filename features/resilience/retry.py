@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from features.clock import Clock
 from features.deadline import Deadline
+from features.errors import without_history
 from features.resilience.budget import TokenBudget
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class Retry:
                 # The budget is asked last, as asking it takes a token.
                 if number >= self._worth(error) or pause_s >= deadline.remaining_s or not self._budget.withdraw():
                     raise
+                without_history(error)  # nobody hears of it
             else:
                 self._budget.deposit()
                 return answer

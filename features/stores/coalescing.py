@@ -166,6 +166,7 @@ def _settle(ask: _Ask) -> None:
         _fail(ask, (ours or failures)[0])  # a programming error of ours is nobody's outage
     else:
         ask.answered.set_result({key: answers[key] for key in ask.keys if key in answers})
+    ask.reads.clear()  # they refer to it
 
 
 def _fail(ask: _Ask, failure: BaseException) -> None:
