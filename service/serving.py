@@ -58,9 +58,8 @@ _GC_THRESHOLDS: Final = (1_000, 5, 100_000)
 1 us each: with 10,000 and 10 the second generation held cold requests up for 15 to 50 ms, and their refusals with them;
 so it takes 5 ms. Warm throughput is the same (15,000/s, within 5 %). The third generation holds the cache, and looking
 100,000 rows over takes 0.3 s, or 3 s where the machine has put their memory aside (measured: every 150 s at 3,000 cold
-requests a second, with a threshold of 4,000). So it has
-hours between its collections, and neither connections nor requests, answered or failed, leave anything that refers to
-itself: what they held is free at once."""
+requests a second, with a threshold of 4,000). So it has hours between its collections, and neither
+connections nor requests, answered or failed, leave anything that refers to itself: what they held is free at once."""
 
 _KEEP_ALIVE_S: Final = 620.0
 """Seconds that a connection may idle. Google's load balancers keep theirs for 600 s: who closes first loses requests.
