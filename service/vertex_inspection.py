@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from features.clock import SystemClock
 from features.deadline import Deadline
@@ -12,9 +11,8 @@ from features.planning import Instances, Planner
 from features.spec import FeatureView
 from features.stores.base import ReadAnswer
 from features.stores.vertex import VertexStore, region_of
-from features.stores.vertex_admin import Presence, look_up_view
+from features.stores.vertex_admin import Presence, address_of_view, admin_client, look_up_view
 from features.stores.vertex_channel import TokenSource
-from features.stores.vertex_names import regional_host
 from features.values import EntityKey
 from service.bundle import Bundle
 from service.errors import StartError
@@ -22,8 +20,6 @@ from service.findings import Findings
 from service.golden import golden_lines
 from service.settings import Settings
 from service.stores import tokens_of
-
-_LOOK_UP_S: Final = 5.0
 
 
 async def inspect_vertex(bundle: Bundle, settings: Settings, findings: Findings) -> None:
@@ -81,10 +77,17 @@ async def _look_up(
     """What is known about the view; None, and a problem, if it cannot be read."""
     about = f"view {view.name}"
     try:
-        base_url = _base_url(settings, region_of(view))
-        if base_url is None:
+        address = address_of_view(
+            view.source or "",
+            region_of(view),
+            endpoint=settings.vertex_endpoint,
+            rest_endpoint=settings.vertex_rest_endpoint,
+            plaintext=settings.vertex_plaintext,
+        )
+        if address is None:
             return _LookedUp(exists=False, words="is not looked up, for KEYSCORE_VERTEX_REST_ENDPOINT is not set")
-        presence = await look_up_view(base_url, view.source or "", tokens, _LOOK_UP_S)
+        async with admin_client() as client:
+            presence = await look_up_view(client, address, tokens)
     except StoreError as error:
         findings.problem(about, str(error))
         return None
@@ -92,7 +95,7 @@ async def _look_up(
         findings.problem(about, f"{view.source} does not exist; `keyscore view create` makes it")
         return None
     if presence is Presence.UNKNOWN:
-        return _LookedUp(exists=False, words=f"could not be looked up at {base_url}")
+        return _LookedUp(exists=False, words=f"could not be looked up at {address}")
     return _LookedUp(exists=True, words="exists")
 
 
@@ -125,13 +128,6 @@ async def _read(
         report = findings.ok if looked_up.exists else findings.warn
         columns = len(view.layout.columns)
         report(about, f"{known}; {shown} read in {took_ms:.1f} ms, {columns} column{'' if columns == 1 else 's'}")
-
-
-def _base_url(settings: Settings, region: str) -> str | None:
-    """Where the view is looked up, as `VertexStore` does it; None for nowhere."""
-    if settings.vertex_rest_endpoint is not None:
-        return f"{'http' if settings.vertex_plaintext else 'https'}://{settings.vertex_rest_endpoint}"
-    return None if settings.vertex_endpoint is not None else f"https://{regional_host(region)}"
 
 
 def _examples(bundle: Bundle) -> Mapping[str, EntityKey]:

@@ -23,7 +23,7 @@ from features.errors import (
 )
 from features.spec import FeatureView
 from features.stores.base import Decode, ReadAnswer, ReadMode
-from features.stores.vertex_admin import Presence, look_up_view
+from features.stores.vertex_admin import ViewWatch, address_of_view
 from features.stores.vertex_answers import check_status, decode_stream, decode_unaries
 from features.stores.vertex_channel import RECEIVE_LIMIT_BYTES, CallFailed, TokenSource, VertexChannel
 from features.stores.vertex_decoding import decode_message, encode_data_key
@@ -47,9 +47,6 @@ _UNARY_AT_ONCE: Final = 64
 """Unary reads under way at once per host: more only queue in one HTTP/2 connection (100 streams)."""
 _KEYS_AT_ONCE: Final = 512
 """Keys named in one go, 0.2 ms; to wait for turns in between would be taken for the store's time."""
-_SUSPICIOUS: Final = 50
-"""So many keys NOT_FOUND in a row, and the view itself is looked up again."""
-_LOOK_UP_S: Final = 5.0
 _ASK_AGAIN_S: Final = 60.0
 """After UNIMPLEMENTED; a balancer's passing 404 reaches us as that, too."""
 
@@ -89,16 +86,15 @@ class VertexStore:
         self._decoders: dict[str, RowDecoder] = {}
         self._tokens = tokens
         self._endpoint = endpoint
-        self._rest_endpoint = rest_endpoint
         self._mode = mode
         self._receive_limit_bytes = receive_limit_bytes
         self._turns = turns or Turns()
         self._channels: dict[str, VertexChannel] = {}
         self._no_streaming: dict[str, float] = {}  # by host, until when
         self._places: dict[str, asyncio.Semaphore] = {}
-        self._not_found_in_a_row = dict.fromkeys(self._sources, 0)
-        self._missing: set[str] = set()
-        self._looking: dict[str, asyncio.Task[None]] = {}
+        address = partial(address_of_view, endpoint=endpoint, rest_endpoint=rest_endpoint, plaintext=tokens is None)
+        addresses = {view: address(source, self._regions[view]) for view, source in self._sources.items()}
+        self._watch = ViewWatch(addresses, tokens)
 
     def __repr__(self) -> str:
         return f"<VertexStore {', '.join(self._channels) or 'closed'}>"
@@ -119,11 +115,7 @@ class VertexStore:
             if host not in self._channels:
                 self._channels[host] = VertexChannel(host, self._tokens, receive_limit_bytes=self._receive_limit_bytes)
                 self._places[host] = asyncio.Semaphore(_UNARY_AT_ONCE)
-        if self._endpoint is not None and self._rest_endpoint is None:
-            log.warning("KEYSCORE_VERTEX_REST_ENDPOINT is not set: whether the feature views exist is not looked up")
-            return
-        await asyncio.gather(*(self._look_up(view) for view in self._sources))
-        for view in self._missing:
+        for view in await self._watch.open():
             raise StoreViewUnreadable(f"the feature view {self._sources[view]} does not exist; see `keyscore view`")
 
     async def read(
@@ -135,8 +127,7 @@ class VertexStore:
 
     async def ask(self, view: FeatureView, keys: Sequence[EntityKey], deadline: Deadline) -> Decode:
         """See `RemoteStore.ask`."""
-        if view.name in self._missing:
-            self._look_up_again(view.name)  # it may have been made meanwhile
+        if self._watch.is_missing(view.name, deadline.clock.monotonic()):
             raise StoreViewUnreadable("the feature view does not exist")
         channel = self._channels[self._host(self._regions[view.name])]
         decoding = await self._ask(channel, view, keys, deadline)
@@ -146,17 +137,14 @@ class VertexStore:
                 answers = await decoding(self._turns, deadline)
             except DeadlineExceeded as error:
                 raise StoreTimeout(f"rows of {view.name} came too late to be decoded") from error
-            self._watch(view.name, answers)
+            self._watch.note(view.name, answers, deadline.clock.monotonic())
             return answers
 
         return decode
 
     async def aclose(self) -> None:
         """See `OnlineStore.aclose`."""
-        tasks = tuple(self._looking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._watch.aclose()
         await asyncio.gather(*(channel.aclose() for channel in self._channels.values()))
         self._channels.clear()
 
@@ -223,39 +211,6 @@ class VertexStore:
         for message in messages:
             check_status(message)
         return partial(decode_stream, messages, keys, self._decoder(view))
-
-    def _watch(self, view: str, answers: Mapping[EntityKey, ReadAnswer]) -> None:
-        """Fifty NOT_FOUND in a row may mean that the view itself is gone."""
-        if any(answer is not None for answer in answers.values()):
-            self._not_found_in_a_row[view] = 0
-            return
-        self._not_found_in_a_row[view] += len(answers)
-        if self._not_found_in_a_row[view] >= _SUSPICIOUS and (self._endpoint is None or self._rest_endpoint):
-            self._not_found_in_a_row[view] = 0
-            self._look_up_again(view)
-
-    def _look_up_again(self, view: str) -> None:
-        """Looks the view up in the background, once at a time."""
-        if view not in self._looking:
-            task = self._looking[view] = asyncio.ensure_future(self._look_up(view))
-            task.add_done_callback(lambda _: self._looking.pop(view, None))
-
-    async def _look_up(self, view: str) -> None:
-        if self._rest_endpoint is not None:
-            base_url = f"{'https' if self._tokens else 'http'}://{self._rest_endpoint}"
-        else:
-            base_url = f"https://{regional_host(self._regions[view])}"
-        try:
-            presence = await look_up_view(base_url, self._sources[view], self._tokens, _LOOK_UP_S)
-        except StoreDenied:  # no token; the reads say so, too
-            presence = Presence.UNKNOWN
-        if presence is Presence.MISSING:
-            log.warning("the feature view %s does not exist (any more); its reads fail until it does", view)
-            self._missing.add(view)
-        elif presence is Presence.PRESENT:
-            self._missing.discard(view)
-        elif presence is Presence.UNKNOWN:
-            log.warning("whether the feature view %s exists could not be looked up", view)
 
     def _decoder(self, view: FeatureView) -> RowDecoder:
         known = self._decoders.get(view.name)
