@@ -276,6 +276,7 @@ class ViewRetrieval:
                 return reading.result()
         finally:
             reading.cancel()
+            del reading  # an error that it holds would hold it, by way of this frame
         raise StoreTimeout(f"a read of {self._view.name} took longer than {self._read_timeout_s:g} s")
 
     def _remember(self, key: EntityKey, answers: Mapping[EntityKey, ReadAnswer], began_at: float) -> _Answer:

@@ -95,6 +95,8 @@ class CoalescingStore:
         except asyncio.CancelledError:
             _leave(ask)
             raise
+        finally:
+            del ask, asked  # an error that they hold would hold them, by way of this frame
 
     async def aclose(self) -> None:
         """Ends what is under way, then closes the store."""
