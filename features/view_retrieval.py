@@ -174,9 +174,11 @@ class ViewRetrieval:
                 found.flights.update(dict.fromkeys(missing, flight))
 
         async def depart(began_at: float) -> Mapping[EntityKey, _Answer]:
+            nonlocal flight
             await boarded.wait()
             assert flight is not None  # noqa: S101  # it is this call's; tells the type checker
-            return await self._fetch(flight.keys, began_at)
+            aboard, flight = flight.keys, None  # its error would hold it, by way of this frame
+            return await self._fetch(aboard, began_at)
 
         try:
             await self._turns.over(len(keys), sort, until)
@@ -276,7 +278,7 @@ class ViewRetrieval:
                 return reading.result()
         finally:
             reading.cancel()
-            del reading  # an error that it holds would hold it, by way of this frame
+            del reading  # its error would hold it, by way of this frame
         raise StoreTimeout(f"a read of {self._view.name} took longer than {self._read_timeout_s:g} s")
 
     def _remember(self, key: EntityKey, answers: Mapping[EntityKey, ReadAnswer], began_at: float) -> _Answer:

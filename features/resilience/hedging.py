@@ -106,10 +106,10 @@ class Hedge:
             if not race.decided.done():
                 raise DeadlineExceeded("the deadline passed while the call was under way")
             answer = race.decided.result().result()
+            self.wins += race.decided.result() is not race.runners[0]
         finally:
             race.end()
-        if race.decided.result() is not race.runners[0]:
-            self.wins += 1
+            del race  # its error would hold it, by way of this frame
         # Of a call that was hedged the true latency is not known, only that it is beyond the percentile; so is what
         # is recorded, and the percentile comes out the same.
         self._latencies.record(self._clock.monotonic() - began_at)

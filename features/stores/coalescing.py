@@ -96,7 +96,7 @@ class CoalescingStore:
             _leave(ask)
             raise
         finally:
-            del ask, asked  # an error that they hold would hold them, by way of this frame
+            del ask, asked  # their error would hold them, by way of this frame
 
     async def aclose(self) -> None:
         """Ends what is under way, then closes the store."""

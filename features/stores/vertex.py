@@ -73,7 +73,7 @@ class VertexStore:
             views: The views to read; each needs a `source`.
             tokens: Who we are; None for plaintext without credentials, as to an emulator.
             endpoint: host:port in place of the regional hosts.
-            rest_endpoint: host:port in place of the regional hosts, for the look-up at the start.
+            rest_endpoint: host:port in place of the regional hosts, where views are looked up.
             mode: How to read several keys.
             receive_limit_bytes: The largest answer taken.
             turns: Where long work waits for its turn; its own if it shares them with nobody.
@@ -173,7 +173,10 @@ class VertexStore:
         failures = [one for one in sent if isinstance(one, StoreError)]
         outages = [failure for failure in failures if not isinstance(failure, StoreAnswerInvalid)]
         if outages and len(failures) == len(keys):
-            raise outages[0]  # the whole read failed: who retries and who throttles must hear of it
+            try:
+                raise outages[0]  # the whole read failed: who retries and who throttles must hear of it
+            finally:
+                del sent, failures, outages  # it would hold them, by way of this frame
         return partial(decode_unaries, dict(zip(keys, sent, strict=True)), self._decoder(view))
 
     async def _fetch(

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -64,15 +65,19 @@ class CallFailed(Exception):
 
     Attributes:
         code: The status, `NOT_FOUND` for example.
-        error: What it means.
         details: The store's own words, for an operator only.
     """
 
-    def __init__(self, code: str, error: StoreError, details: str = "") -> None:
+    def __init__(self, code: str, error: Callable[[], StoreError], details: str = "") -> None:
         super().__init__(code)
         self.code = code
-        self.error = error
         self.details = details
+        self._error = error
+
+    @property
+    def error(self) -> StoreError:
+        """What it means; another one each time, since what is raised from this one must not be held by it."""
+        return self._error()
 
 
 class TokenSource(Protocol):
@@ -173,9 +178,9 @@ async def _answered(call: Awaitable[Any]) -> Any:
         return await call
     except grpc.aio.AioRpcError as error:
         details = error.details() or ""
-        raise CallFailed(error.code().name, _error(error.code(), details, error), details) from error
+        raise CallFailed(error.code().name, partial(_error, error.code(), details, error), details) from error
     except grpc.aio.InternalError as error:
-        raise CallFailed("INTERNAL", StoreFailed("gRPC failed"), "") from error
+        raise CallFailed("INTERNAL", partial(StoreFailed, "gRPC failed")) from error
 
 
 def _error(code: grpc.StatusCode, details: str, error: grpc.aio.AioRpcError | None = None) -> StoreError:
