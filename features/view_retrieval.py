@@ -6,6 +6,7 @@ in the air from that moment on, though the read, one for all of them, begins whe
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -39,6 +40,12 @@ _SOONER_S: Final = 0.02
 _SOONER_SHARE: Final = 0.05
 """By the lesser of these the store's own deadline is sooner than ours, so that a store that answers some keys and gives
 up on others can still say so; else the rows that came would be lost with those that did not."""
+
+_OUTAGE_READS: Final = 16
+"""So many reads that failed in a row are an outage: of a store that fails every second time one in 65,536."""
+_OUTAGE_PAUSE_S: Final = 0.02
+"""How far apart reads are in an outage whose keys have a row that may be used. Without it every request makes one, is
+refused, and takes twice as long as with its row at hand."""
 
 
 @dataclass(slots=True)
@@ -76,11 +83,13 @@ class ViewRetrieval:
     __slots__ = (
         "_cache",
         "_clock",
+        "_failed_in_a_row",
         "_flights",
         "_observer",
         "_one_fresh",
         "_read_timeout_s",
         "_store",
+        "_tried_at",
         "_turns",
         "_view",
     )
@@ -106,6 +115,8 @@ class ViewRetrieval:
         self._cache = ViewCache(view, places)
         self._read_timeout_s = view.read_timeout_s or read_timeout_s
         self._flights: SingleFlight[EntityKey, _Answer] = SingleFlight(clock)
+        self._failed_in_a_row = 0
+        self._tried_at = -math.inf
 
     @property
     def cached_rows(self) -> int:
@@ -209,12 +220,20 @@ class ViewRetrieval:
         if freshness is Freshness.STALE:
             found.ready[key] = Retrieved(known.row, Source.STALE, known.read_at)
             found.stale += 1
-            if self._flights.join(key, None) is None:
+            if not self._in_vain(found.now) and self._flights.join(key, None) is None:
                 found.refreshing.append(key)
             return True
         if freshness is Freshness.STALE_IF_ERROR:
+            if self._in_vain(found.now):
+                found.ready[key] = _late(known)
+                found.stale += 1
+                return True
             found.fallback[key] = known
         return False
+
+    def _in_vain(self, now: float) -> bool:
+        """Whether the store is out, as was seen a moment ago: then who has a row need not see it, too."""
+        return self._failed_in_a_row >= _OUTAGE_READS and now < self._tried_at + _OUTAGE_PAUSE_S
 
     def _join_or_miss(self, key: EntityKey, since: float | None, found: _Sorted) -> None:
         flight = self._flights.join(key, since, hurried=found.hurried)
@@ -247,11 +266,14 @@ class ViewRetrieval:
         """One read of the store; remembers what it brings."""
         outcome = StoreError.outcome
         asked_at = self._clock.monotonic()  # later than `began_at` where keys were boarded one slice after the other
+        self._tried_at = asked_at
         try:
             answers = await self._read(keys, Deadline(began_at + self._read_timeout_s, self._clock))
             outcome = "ok"
+            self._failed_in_a_row = 0
         except StoreError as error:
             outcome = error.outcome
+            self._failed_in_a_row += 1
             raise
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -304,9 +326,12 @@ def _take_note(reading: "asyncio.Task[Mapping[EntityKey, ReadAnswer]]") -> None:
 def _judge(answer: CachedRow | FeaturesError, fallback: CachedRow | None) -> Retrieved:
     if isinstance(answer, CachedRow):
         return Retrieved(answer.row, Source.STORE, answer.read_at)
-    if fallback is not None:
-        return Retrieved(fallback.row, Source.STALE, fallback.read_at, degraded=True)
-    return Retrieved(None, error=answer)
+    return Retrieved(None, error=answer) if fallback is None else _late(fallback)
+
+
+def _late(known: CachedRow) -> Retrieved:
+    """A row that is used for want of a better one."""
+    return Retrieved(known.row, Source.STALE, known.read_at, degraded=True)
 
 
 def _failure(flight: Flight[EntityKey, _Answer]) -> FeaturesError | None:

@@ -302,6 +302,60 @@ async def test_beyond_revalidation_a_stale_row_is_served_flagged_if_the_store_fa
     assert (stale.degraded, stale.error) == (True, None)
 
 
+@pytest.mark.parametrize(("late_s", "degraded"), [(10, False), (20, True)])
+async def test_in_an_outage_known_rows_are_served_without_a_read_for_each_and_reads_go_on_every_20_ms(
+    bench: Bench, settle: Settle, late_s: float, *, degraded: bool
+) -> None:
+    async def ask() -> Retrieved:
+        found = await bench.one()
+        await settle()
+        return found
+
+    await ask()
+    bench.clock.advance(late_s)
+    bench.store.fail(StoreUnavailable("down"), reads=100)
+    for _ in range(40):
+        stale = await ask()
+        assert (bench.balance(stale), stale.source, stale.degraded) == (1.0, Source.STALE, degraded)
+    assert len(bench.reads) == 1 + 16
+    bench.clock.advance(0.0199)
+    await ask()
+    assert len(bench.reads) == 1 + 16
+    for number in range(1, 4):
+        bench.clock.advance(0.02)
+        await ask()
+        await ask()
+        assert len(bench.reads) == 1 + 16 + number
+    bench.store.heal()
+    bench.put("C1", 1.5)
+    bench.clock.advance(0.02)
+    await ask()
+    assert bench.balance(await ask()) == 1.5
+    bench.clock.advance(late_s)
+    await ask()
+    assert len(bench.reads) == 1 + 16 + 3 + 2  # the outage is forgotten
+
+
+async def test_in_an_outage_an_unknown_key_is_read_all_the_same(bench: Bench) -> None:
+    bench.store.fail(StoreUnavailable("down"), reads=100)
+    for number in range(40):
+        assert (await bench.one(f"C{number}")).error is not None
+    assert len(bench.reads) == 40
+
+
+async def test_a_store_that_fails_now_and_then_is_not_out(bench: Bench, settle: Settle) -> None:
+    await bench.one()
+    for _ in range(40):
+        bench.clock.advance(10)
+        bench.store.fail(StoreUnavailable("down"), reads=1)
+        await bench.one()
+        await settle()
+        await bench.one()
+        await settle()
+        assert (await bench.one()).source is Source.CACHE
+    assert len(bench.reads) == 1 + 2 * 40
+
+
 async def test_an_expired_row_is_not_served_even_if_the_store_fails(bench: Bench) -> None:
     await bench.one()
     bench.clock.advance(40)
