@@ -28,7 +28,7 @@ _SUSPICIOUS: Final = 50
 """So many keys NOT_FOUND in a row, and the view itself is looked up again."""
 _AGAIN_S: Final = 30.0
 """How far apart these look-ups of one view are at least: of some views hardly any entity has a row, so that nearly all
-that is read of them is NOT_FOUND, and the administrative API has a quota of 600 a minute for a whole project."""
+that is read of them is NOT_FOUND, and all instances of a service share the quota of the administrative API."""
 
 
 class Presence(Enum):
